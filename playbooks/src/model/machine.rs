@@ -1,0 +1,116 @@
+//! States, phases, operations: where a host can stand and what moves it.
+
+use std::collections::BTreeMap;
+
+use echelon_proto::{OperationName, PhaseName, Span, StateName};
+use serde::{Deserialize, Serialize};
+
+use super::Action;
+
+/// A state machine that hosts go through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Where a host stands that has never heard of the app.
+    pub initial: StateName,
+    /// All states.
+    pub states: BTreeMap<StateName, State>,
+    /// In the order written: ties of the planner go to the first.
+    pub phases: Vec<Phase>,
+    /// What an `undo` may name besides a phase. They have no `from` and no `to`.
+    pub compensations: Vec<Phase>,
+    /// What a rollout can be asked to do.
+    pub operations: BTreeMap<OperationName, Operation>,
+}
+
+/// One state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Whether a host that stands here serves.
+    pub traffic: Traffic,
+    /// Nothing goes back by itself from here on.
+    pub point_of_no_return: bool,
+}
+
+/// Whether a host serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Traffic {
+    /// Out of service.
+    None,
+    /// Being drained: out of service for capacity.
+    Leaving,
+    /// In service.
+    Full,
+}
+
+/// What moves a host from one state to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Its name, one of a kind among phases and compensations.
+    pub name: PhaseName,
+    /// States it starts from. Empty for a compensation.
+    pub from: Vec<StateName>,
+    /// Where it leads. `None` for a compensation: the engine puts the host where the undone phase came from.
+    pub to: Option<StateName>,
+    /// The one kind of phase that changes the release.
+    pub sets_release: bool,
+    /// What it does.
+    pub action: Action,
+    /// From begin to end of one attempt, verify included.
+    pub timeout: Span,
+    /// Tries again after a failure.
+    pub retry: Retry,
+    /// A post-condition, asked before (true: nothing runs) and after (false: failed).
+    pub verify: Option<Action>,
+    /// The phase or compensation that takes it back.
+    pub undo: Option<PhaseName>,
+    /// Changes nothing on the host, so there is nothing to take back.
+    pub read_only: bool,
+}
+
+/// Tries again after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retry {
+    /// How many besides the first.
+    pub max: u32,
+    /// Wait before each.
+    pub backoff: Span,
+}
+
+/// Where to arrive, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The state to arrive in.
+    pub to: StateName,
+    /// With which release.
+    pub release: ReleaseGoal,
+    /// States to pass on the way, in order.
+    pub via: Vec<StateName>,
+}
+
+/// With which release a host arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseGoal {
+    /// The rollout's.
+    Target,
+    /// The one it has, whichever (`restart`, `remove`).
+    Same,
+}
+
+impl Machine {
+    /// A phase or compensation by its name.
+    #[must_use]
+    pub fn phase(&self, name: &PhaseName) -> Option<&Phase> {
+        self.phases
+            .iter()
+            .chain(&self.compensations)
+            .find(|phase| phase.name == *name)
+    }
+
+    /// Whether a host that stands there serves; a state that the machine does not know does not.
+    #[must_use]
+    pub fn traffic(&self, state: &StateName) -> Traffic {
+        self.states.get(state).map_or(Traffic::None, |state| state.traffic)
+    }
+}
