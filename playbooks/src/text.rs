@@ -90,7 +90,10 @@ impl<'t> Source<'t> {
 fn visible(c: char) -> char {
     match c {
         '\t' => ' ',
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        // The second kind turns the direction of writing, so that a line shows otherwise than it reads.
+        c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            char::REPLACEMENT_CHARACTER
+        }
         c => c,
     }
 }
@@ -132,6 +135,9 @@ mod tests {
 
     #[test]
     fn what_would_steer_a_terminal_is_not_shown() {
-        assert_eq!(at("a: \u{1b}[31m\tred", 0, 1).line_text, "a: \u{fffd}[31m red");
+        assert_eq!(
+            at("a: \u{1b}[31m\tred\u{202e}", 0, 1).line_text,
+            "a: \u{fffd}[31m red\u{fffd}"
+        );
     }
 }
