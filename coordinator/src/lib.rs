@@ -1,3 +1,5 @@
 //! The shell around the engine: everything that touches a disk, a socket or a clock. No policy is decided here.
 
 pub mod journal;
+pub mod listen;
+pub mod pki;
