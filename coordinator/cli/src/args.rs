@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) use thing::{ContextVerb, CreateRelease, HostVerb, Logs, PlaybookVerb, ReleaseVerb, RolloutVerb};
-pub(crate) use verb::{Act, Plan, Report, ReportFormat, Start, Status};
+pub(crate) use verb::{Act, LintFormat, Plan, Report, ReportFormat, Start, Status};
 
 /// Roll software out over the fleet, watch it, and take it back.
 #[derive(Debug, Parser)]
@@ -116,7 +116,7 @@ pub(crate) enum Verb {
     /// Releases: create, list, get
     #[command(subcommand)]
     Release(ReleaseVerb),
-    /// Playbooks: push, list, get
+    /// Playbooks: lint, push, list, get
     #[command(subcommand)]
     Playbook(PlaybookVerb),
     /// Hosts: list, get, and tokens with which new ones join

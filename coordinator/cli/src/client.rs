@@ -129,6 +129,16 @@ pub fn is_unreachable(status: &Status) -> bool {
     ) || std::error::Error::source(status).is_some()
 }
 
+/// Why there is no answer, one line.
+#[must_use]
+pub(crate) fn why_unreachable(status: &Status) -> String {
+    match std::error::Error::source(status) {
+        Some(source) => innermost(source),
+        None if status.message().is_empty() => status.code().description().into(),
+        None => status.message().into(),
+    }
+}
+
 fn endpoint(settings: &Settings) -> Result<(String, Endpoint), Error> {
     let invalid = || Error::Address(settings.coordinator.clone());
     let text = settings.coordinator.as_str();

@@ -19,7 +19,7 @@ use echelon_proto::wire::control::control_client::ControlClient;
 use tonic::transport::Channel;
 
 use crate::{
-    args::{Cli, CompletedShell, Global, Verb},
+    args::{Cli, CompletedShell, Global, PlaybookVerb, Verb},
     client,
     console::{Console, Format},
     context as contexts,
@@ -47,6 +47,7 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Outcome {
         Verb::Context(verb) => context::run(verb, global, console),
         Verb::Completions { shell } => completions(shell, console),
         Verb::ExitCodes => Ok(console.text(&exit::table()).map(|()| Exit::Done)?),
+        Verb::Playbook(PlaybookVerb::Lint { files, output }) => playbook::lint(&files, output, console),
         verb => {
             let session = connect(global, console).await?;
             online(verb, session).await

@@ -46,25 +46,30 @@ pub struct Console {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     size: Option<Size>,
+    err_terminal: bool,
     environment: Environment,
     colour: bool,
+    err_colour: bool,
 }
 
 impl Console {
-    /// `size` when `out` is a terminal.
+    /// `size` when `out` is a terminal; `err_terminal` when `err` is one.
     #[must_use]
     pub fn new(
         out: Box<dyn Write + Send>,
         err: Box<dyn Write + Send>,
         size: Option<Size>,
+        err_terminal: bool,
         environment: Environment,
     ) -> Self {
         let mut console = Self {
             out,
             err,
             size,
+            err_terminal,
             environment,
             colour: false,
+            err_colour: false,
         };
         console.set_colour(Colour::Auto);
         console
@@ -74,17 +79,23 @@ impl Console {
     pub fn set_colour(&mut self, colour: Colour) {
         let set = |name: &str| self.environment.get(name).is_some_and(|value| !value.is_empty());
         let dumb = self.environment.get("TERM").is_some_and(|term| term == "dumb");
-        self.colour = match colour {
+        let wanted = |terminal: bool| match colour {
             Colour::Always => true,
             Colour::Never => false,
-            Colour::Auto => self.size.is_some() && !set("NO_COLOR") && !dumb,
+            Colour::Auto => terminal && !set("NO_COLOR") && !dumb,
         };
+        (self.colour, self.err_colour) = (wanted(self.size.is_some()), wanted(self.err_terminal));
     }
 
-    /// Whether colours are on.
+    /// Whether the output has colours.
     #[must_use]
     pub fn colour(&self) -> bool {
         self.colour
+    }
+
+    /// Whether one of the streams has colours.
+    pub(crate) fn colours(&self, err: bool) -> bool {
+        if err { self.err_colour } else { self.colour }
     }
 
     /// The environment of the process.
@@ -135,7 +146,7 @@ impl Console {
     /// Lines beside the output: notes and errors.
     pub fn notes(&mut self, lines: &[Line]) -> io::Result<()> {
         for line in lines {
-            writeln!(self.err, "{}", line.paint(self.colour))?;
+            writeln!(self.err, "{}", line.paint(self.err_colour))?;
         }
         self.err.flush()
     }
@@ -166,7 +177,8 @@ impl Console {
         self.json_value(&values.into(), format)
     }
 
-    fn json_value(&mut self, value: &serde_json::Value, format: Format) -> io::Result<()> {
+    /// A value of our own.
+    pub(crate) fn json_value(&mut self, value: &serde_json::Value, format: Format) -> io::Result<()> {
         let text = if format == Format::Ndjson {
             serde_json::to_string(value)
         } else {
@@ -193,7 +205,13 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let size: Option<Size> = if terminal { Some(|| (80, 24)) } else { None };
-        let mut console = Console::new(Box::new(io::sink()), Box::new(io::sink()), size, environment.collect());
+        let mut console = Console::new(
+            Box::new(io::sink()),
+            Box::new(io::sink()),
+            size,
+            false,
+            environment.collect(),
+        );
         console.set_colour(colour);
         console.colour()
     }

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
+    client,
     exit::Exit,
     line::{Line, Style},
 };
@@ -93,11 +94,7 @@ impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let exit = Exit::of_status(&status);
         if exit == Exit::Unreachable {
-            let why = if status.message().is_empty() {
-                status.code().description()
-            } else {
-                status.message()
-            };
+            let why = client::why_unreachable(&status);
             return Self::new(exit, format!("no answer from the coordinator: {why}")).next("echelon context show");
         }
         let mut error = Self::new(exit, what(&status));

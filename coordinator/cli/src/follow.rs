@@ -24,8 +24,8 @@ use lines::Lines;
 pub(crate) use lines::event_line;
 use live::Live;
 
-/// Elapsed times and estimates are drawn anew this often.
-const TICK: Duration = Duration::from_secs(1);
+/// How often a view is asked whether something is due.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Until when, and in what shape.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,7 @@ pub(crate) async fn follow(console: &mut Console, mut watch: Watch, how: Follow)
     let mut view = View::of(console, how);
     let mut last = None;
     let end = run(console, &mut watch, how, &mut view, &mut last).await;
-    view.close(console)?;
+    view.close(console, last.as_ref())?;
     let rollout = last.unwrap_or_default();
     let exit = match end? {
         End::Outcome(exit) => {
@@ -125,14 +125,14 @@ fn ended(last: Option<&Rollout>) -> Result<End, Error> {
 
 fn take(console: &mut Console, update: Update, view: &mut View, last: &mut Option<Rollout>) -> io::Result<()> {
     match update {
-        Update::Change(change) => {
+        Update::Change(mut change) => {
             view.change(console, &change)?;
-            if let Some(rollout) = change.rollout {
+            if let Some(rollout) = change.rollout.take() {
                 *last = Some(rollout);
             }
-            Ok(())
+            view.tick(console, last.as_ref())
         }
-        Update::Lost(why) => view.lost(console, &why, last.as_ref()),
+        Update::Lost(why) => view.lost(console, &why),
         Update::Back => view.back(console),
     }
 }
@@ -183,7 +183,10 @@ impl View {
 
     fn change(&mut self, console: &mut Console, change: &WatchRolloutResponse) -> io::Result<()> {
         match self {
-            Self::Live(live) => live.draw(console, change.rollout.as_ref(), Timestamp::now()),
+            Self::Live(live) => {
+                live.touch();
+                Ok(())
+            }
             Self::Lines(lines) => console.lines(&lines.change(change, Instant::now())),
             Self::Ndjson => console.json(change, Format::Ndjson),
             Self::Silent => Ok(()),
@@ -192,7 +195,7 @@ impl View {
 
     fn tick(&mut self, console: &mut Console, last: Option<&Rollout>) -> io::Result<()> {
         match (self, last) {
-            (Self::Live(live), Some(_)) => live.draw(console, last, Timestamp::now()),
+            (Self::Live(live), _) if live.is_due(Instant::now()) => live.draw(console, last, Timestamp::now()),
             (Self::Lines(lines), Some(rollout)) => {
                 console.lines(lines.heartbeat(rollout, Instant::now(), Timestamp::now()).as_slice())
             }
@@ -200,14 +203,14 @@ impl View {
         }
     }
 
-    fn lost(&mut self, console: &mut Console, why: &str, last: Option<&Rollout>) -> io::Result<()> {
+    fn lost(&mut self, console: &mut Console, why: &str) -> io::Result<()> {
         let note = Line::new()
             .push(Style::Warn, "⚠ coordinator unreachable, retrying")
             .push(Style::Dim, format!(" ({why})"));
         match self {
             Self::Live(live) => {
                 live.set_note(Some(note));
-                live.draw(console, last, Timestamp::now())
+                Ok(())
             }
             Self::Lines(_) | Self::Ndjson | Self::Silent => console.note(&note),
         }
@@ -225,10 +228,10 @@ impl View {
         }
     }
 
-    /// Leaves the cursor below what was drawn.
-    fn close(&mut self, console: &mut Console) -> io::Result<()> {
+    /// Leaves the last state on the screen and the cursor below it.
+    fn close(&mut self, console: &mut Console, last: Option<&Rollout>) -> io::Result<()> {
         match self {
-            Self::Live(live) => live.close(console),
+            Self::Live(live) => live.close(console, last),
             Self::Lines(_) | Self::Ndjson | Self::Silent => Ok(()),
         }
     }

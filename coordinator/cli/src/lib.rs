@@ -47,7 +47,7 @@ where
 
 fn usage(error: &clap::Error, console: &mut Console) -> Exit {
     let text = error.render();
-    let shown = if console.colour() {
+    let shown = if console.colours(error.use_stderr()) {
         text.ansi().to_string()
     } else {
         text.to_string()

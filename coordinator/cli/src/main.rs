@@ -17,6 +17,7 @@ async fn main() -> ExitCode {
         Box::new(io::stdout()),
         Box::new(io::stderr()),
         io::stdout().is_terminal().then_some(size),
+        io::stderr().is_terminal(),
         environment.collect(),
     );
     ExitCode::from(echelon_cli::run(env::args_os(), &mut console).await)

@@ -213,11 +213,11 @@ pub(crate) fn plan(plan: &Plan, wide: bool) -> Vec<Line> {
 }
 
 fn planned_lane(lane: &PlannedLane, wide: bool) -> Vec<Line> {
-    let mut lines = vec![Line::new().plain(format!(
-        "  {}  at most {} at once",
-        lane.datacenter,
-        counted(lane.max_parallel as usize, "host")
-    ))];
+    let pace = match lane.max_parallel {
+        0 => String::new(),
+        hosts => format!("  at most {} at once", counted(hosts as usize, "host")),
+    };
+    let mut lines = vec![Line::new().plain(format!("  {}{pace}", lane.datacenter))];
     lines.extend(lane.capacity.iter().map(|pool| {
         Line::new().plain(format!(
             "    pool {}: {} hosts, {} out of service, at most {} may be",

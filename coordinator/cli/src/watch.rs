@@ -11,12 +11,16 @@ use tokio::{
 };
 use tonic::{Status, Streaming, transport::Channel};
 
-use crate::{client::is_unreachable, error::Error, exit::Exit};
+use crate::{
+    client::{is_unreachable, why_unreachable},
+    error::Error,
+    exit::Exit,
+};
 
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 /// The coordinator ends the stream after the outcome; this much is waited for its last messages.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Messages not yet shown. A slow terminal then holds back the coordinator's sender, which merges what it has not sent.
 const UPDATES_MAX: usize = 16;
 
@@ -170,7 +174,7 @@ struct Gone;
 
 fn ended(status: Status) -> End {
     if is_unreachable(&status) {
-        End::Broken(status.message().to_owned())
+        End::Broken(why_unreachable(&status))
     } else {
         End::Refused(status)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use echelon_proto::{App, Datacenter, Digest, HostId, PhaseName, Pool, ReleaseName};
 
-use super::{Limit, Output};
+use super::{Limit, LintFormat, Output};
 use crate::name::RolloutName;
 
 /// `rollout ...`
@@ -137,6 +137,15 @@ pub(crate) struct CreateRelease {
 /// `playbook ...`
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlaybookVerb {
+    /// Show every fault of playbooks on this machine; needs no coordinator
+    Lint {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// How to show it
+        #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+        output: LintFormat,
+    },
     /// Make a playbook known. The same text again is the same version
     Push {
         /// The file

@@ -9,7 +9,7 @@ use tonic::Status;
 use super::{Outcome, Session, rollout::lost};
 use crate::{
     args::Logs,
-    client::is_unreachable,
+    client::{is_unreachable, why_unreachable},
     error::Error,
     exit::Exit,
     line::{Line, Style},
@@ -54,7 +54,7 @@ async fn read(args: &Logs, session: &mut Session<'_>, shown: &mut Shown) -> Resu
             return Err(lost(status));
         }
         if lost_at.is_none() {
-            let note = format!("⚠ coordinator unreachable, retrying ({})", status.message());
+            let note = format!("⚠ coordinator unreachable, retrying ({})", why_unreachable(&status));
             session.console.note(&Line::new().push(Style::Warn, note))?;
         }
         if lost_at.get_or_insert_with(Instant::now).elapsed() >= session.patience {

@@ -2,7 +2,7 @@
 //! as one synchronized update. No alternate screen and no raw mode: the last frame stays in the scroll-back, and Ctrl-C
 //! stays a signal.
 
-use std::{fmt::Write as _, io};
+use std::{fmt::Write as _, io, time::Duration};
 
 use crossterm::{
     cursor::{MoveToColumn, MoveUp},
@@ -11,6 +11,7 @@ use crossterm::{
 };
 use echelon_proto::wire::control::Rollout;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::{
     console::Console,
@@ -18,9 +19,17 @@ use crate::{
     tree::tree,
 };
 
+/// Frames are at least this far apart: a fleet changes faster than an eye or a slow line can follow.
+const FRAME: Duration = Duration::from_millis(100);
+/// Elapsed times and estimates are drawn anew this often when nothing else changes.
+const REFRESH: Duration = Duration::from_secs(1);
+
 /// What stands on the screen.
 #[derive(Debug, Default)]
 pub(super) struct Live {
+    /// Something changed since the last frame.
+    stale: bool,
+    at: Option<Instant>,
     /// Columns of each line drawn; the cursor stands at the start of the line below.
     drawn: Vec<usize>,
     note: Option<Line>,
@@ -30,6 +39,18 @@ impl Live {
     /// A line under the tree.
     pub(super) fn set_note(&mut self, note: Option<Line>) {
         self.note = note;
+        self.stale = true;
+    }
+
+    /// The rollout is another than on the screen.
+    pub(super) fn touch(&mut self) {
+        self.stale = true;
+    }
+
+    /// Whether it is time for a frame.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let age = self.at.map(|at| now.duration_since(at));
+        age.is_none_or(|age| age >= REFRESH || (self.stale && age >= FRAME))
     }
 
     /// Draws the rollout over the frame before.
@@ -42,14 +63,18 @@ impl Live {
             .unwrap_or_default();
         lines.extend(self.note.clone().map(|note| note.cut(size.0 - 1)));
         let colour = console.colour();
+        (self.stale, self.at) = (false, Some(Instant::now()));
         let frame = self.frame(&fitting(lines, size.1 - 1), size, colour)?;
         console.bytes(&frame)
     }
 
-    /// Leaves the frame as it is.
-    pub(super) fn close(&mut self, console: &mut Console) -> io::Result<()> {
+    /// Draws what is not on the screen yet and leaves it there.
+    pub(super) fn close(&mut self, console: &mut Console, rollout: Option<&Rollout>) -> io::Result<()> {
+        if self.stale {
+            self.draw(console, rollout, Timestamp::now())?;
+        }
         self.drawn.clear();
-        console.bytes(&[])
+        Ok(())
     }
 
     fn frame(&mut self, lines: &[Line], (columns, rows): (usize, usize), colour: bool) -> io::Result<Vec<u8>> {
@@ -121,6 +146,20 @@ mod tests {
             &live.frame(&lines(&["r7 DONE", "dc1 3/3"]), SIZE, true).unwrap(),
         );
         assert_eq!(screen(&terminal), "$ echelon\nr7 DONE\ndc1 3/3");
+    }
+
+    #[test]
+    fn changes_are_drawn_soon_but_not_all_one_by_one() {
+        let start = Instant::now();
+        let mut live = Live::default();
+        assert!(live.is_due(start));
+        live.at = Some(start);
+        let after = |millis| start + Duration::from_millis(millis);
+        assert!(!live.is_due(after(999)));
+        assert!(live.is_due(after(1000)));
+        live.touch();
+        assert!(!live.is_due(after(99)));
+        assert!(live.is_due(after(100)));
     }
 
     #[test]
