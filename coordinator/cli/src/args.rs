@@ -86,6 +86,26 @@ impl Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Those that speak to a coordinator.
+    #[command(flatten)]
+    Online(Online),
+    /// Which coordinator, and as whom: show, set, use
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// Print the completions for a shell
+    Completions {
+        /// bash, zsh or fish
+        #[arg(value_enum)]
+        shell: CompletedShell,
+    },
+    /// List the exit codes
+    #[command(name = "exit-codes", after_help = crate::exit::table())]
+    ExitCodes,
+}
+
+/// The verbs that speak to a coordinator (`playbook lint` alone does not).
+#[derive(Debug, Subcommand)]
+pub(crate) enum Online {
     /// Show which hosts a release would go to, in which order; changes nothing
     Plan(Plan),
     /// Start a rollout, now or at a time
@@ -124,18 +144,6 @@ pub(crate) enum Verb {
     Host(HostVerb),
     /// Report on a rollout: outcome, hosts, times, decisions
     Report(Report),
-    /// Which coordinator, and as whom: show, set, use
-    #[command(subcommand)]
-    Context(ContextVerb),
-    /// Print the completions for a shell
-    Completions {
-        /// bash, zsh or fish
-        #[arg(value_enum)]
-        shell: CompletedShell,
-    },
-    /// List the exit codes
-    #[command(name = "exit-codes", after_help = crate::exit::table())]
-    ExitCodes,
 }
 
 /// The shells that completions are made for.

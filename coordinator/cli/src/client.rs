@@ -217,7 +217,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    let text = error.to_string();
+    // In TLS 1.3 our handshake is done before the peer has looked at our certificate: its no is an alert of one word.
+    if text.contains("received fatal alert") {
+        return format!("it does not accept our certificate ({text})");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -262,6 +267,9 @@ mod tests {
         assert!(!is_unreachable(&Status::internal("a bug of the coordinator")));
         assert!(is_unreachable(&Status::unavailable("draining")));
         let broken = Status::from_error(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
+        let refused = Status::from_error(Box::new(io::Error::other(alert)));
+        assert!(why_unreachable(&refused).contains("does not accept our certificate"));
         assert!(is_unreachable(&broken));
     }
 }

@@ -19,7 +19,7 @@ use echelon_proto::wire::control::control_client::ControlClient;
 use tonic::transport::Channel;
 
 use crate::{
-    args::{Cli, CompletedShell, Global, PlaybookVerb, Verb},
+    args::{Cli, CompletedShell, Global, Online, PlaybookVerb, Verb},
     client,
     console::{Console, Format},
     context as contexts,
@@ -47,34 +47,33 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Outcome {
         Verb::Context(verb) => context::run(verb, global, console),
         Verb::Completions { shell } => completions(shell, console),
         Verb::ExitCodes => Ok(console.text(&exit::table()).map(|()| Exit::Done)?),
-        Verb::Playbook(PlaybookVerb::Lint { files, output }) => playbook::lint(&files, output, console),
-        verb => {
+        Verb::Online(Online::Playbook(PlaybookVerb::Lint { files, output })) => playbook::lint(&files, output, console),
+        Verb::Online(verb) => {
             let session = connect(global, console).await?;
             online(verb, session).await
         }
     }
 }
 
-async fn online(verb: Verb, session: Session<'_>) -> Outcome {
+async fn online(verb: Online, session: Session<'_>) -> Outcome {
     match verb {
-        Verb::Plan(args) => plan::run(&args, session).await,
-        Verb::Start(args) => start::run(&args, session).await,
-        Verb::Status(args) => status::run(args, session).await,
-        Verb::Approve(args) => act::run(act::Act::Approve, args, session).await,
-        Verb::Reject(args) => act::run(act::Act::Reject, args, session).await,
-        Verb::Promote(args) => act::run(act::Act::Promote, args, session).await,
-        Verb::Pause(args) => act::run(act::Act::Pause, args, session).await,
-        Verb::Resume(args) => act::run(act::Act::Resume, args, session).await,
-        Verb::Retry(args) => act::run(act::Act::Retry, args, session).await,
-        Verb::Skip(args) => act::run(act::Act::Skip, args, session).await,
-        Verb::Abort(args) => act::run(act::Act::Abort, args, session).await,
-        Verb::Rollback(args) => act::run(act::Act::Rollback, args, session).await,
-        Verb::Rollout(verb) => rollout::run(verb, session).await,
-        Verb::Release(verb) => release::run(verb, session).await,
-        Verb::Playbook(verb) => playbook::run(verb, session).await,
-        Verb::Host(verb) => host::run(verb, session).await,
-        Verb::Report(args) => report::run(&args, session).await,
-        Verb::Context(_) | Verb::Completions { .. } | Verb::ExitCodes => Err(Error::usage("needs no coordinator")),
+        Online::Plan(args) => plan::run(&args, session).await,
+        Online::Start(args) => start::run(&args, session).await,
+        Online::Status(args) => status::run(args, session).await,
+        Online::Approve(args) => act::run(act::Act::Approve, args, session).await,
+        Online::Reject(args) => act::run(act::Act::Reject, args, session).await,
+        Online::Promote(args) => act::run(act::Act::Promote, args, session).await,
+        Online::Pause(args) => act::run(act::Act::Pause, args, session).await,
+        Online::Resume(args) => act::run(act::Act::Resume, args, session).await,
+        Online::Retry(args) => act::run(act::Act::Retry, args, session).await,
+        Online::Skip(args) => act::run(act::Act::Skip, args, session).await,
+        Online::Abort(args) => act::run(act::Act::Abort, args, session).await,
+        Online::Rollback(args) => act::run(act::Act::Rollback, args, session).await,
+        Online::Rollout(verb) => rollout::run(verb, session).await,
+        Online::Release(verb) => release::run(verb, session).await,
+        Online::Playbook(verb) => playbook::run(verb, session).await,
+        Online::Host(verb) => host::run(verb, session).await,
+        Online::Report(args) => report::run(&args, session).await,
     }
 }
 
