@@ -15,7 +15,7 @@ use tonic::{
 };
 
 /// The port of a coordinator's face for people, where an address names none.
-pub const PORT: u16 = 7443;
+pub const PORT: u16 = 7444;
 /// The name in the coordinator's certificate, where the settings name none.
 pub const SERVER_NAME: &str = "echelon-coordinator";
 
@@ -243,9 +243,9 @@ mod tests {
     fn an_address_may_leave_out_scheme_and_port() {
         for (text, authority) in [
             ("https://c1:9000", "c1:9000"),
-            ("https://c1/", "c1:7443"),
+            ("https://c1/", "c1:7444"),
             ("c1:9000", "c1:9000"),
-            ("10.0.0.7", "10.0.0.7:7443"),
+            ("10.0.0.7", "10.0.0.7:7444"),
             ("[::1]:9000", "[::1]:9000"),
         ] {
             assert_eq!(endpoint(&settings(text)).unwrap().0, authority, "{text}");

@@ -181,7 +181,7 @@ mod tests {
     const FILE: &str = r#"
 current = "prod"
 [contexts.prod]
-coordinator = "https://c1:7443"
+coordinator = "https://c1:7444"
 ca = "prod/ca.pem"
 certificate = "/etc/echelon/ann.pem"
 key = "/etc/echelon/ann.key"

@@ -247,7 +247,8 @@ impl View {
             console.lines(&tree::failures(rollout, usize::MAX))?;
         }
         if debt {
-            let owed = tree::Tally::of_rollout(rollout).debt;
+            let tally = tree::Tally::of_rollout(rollout);
+            let owed = tally.hosts.saturating_sub(tally.done);
             let what = format!(
                 "succeeded with debt: {} not on {}",
                 counted(usize::try_from(owed).unwrap_or(usize::MAX), "host"),

@@ -56,7 +56,7 @@ impl Mark {
         match state {
             "done" | "passed" => Self::Good,
             "failed" | "stopped" => Self::Bad,
-            "rolling" | "baking" | "gating" | "rolling back" | "waiting" => Self::Active,
+            "rolling" | "baking" | "gating" | "stopping" | "rolling back" | "waiting" => Self::Active,
             "held" | "rolled back" => Self::Warn,
             _ => Self::Pending,
         }
@@ -234,13 +234,13 @@ fn gate_line(gate: &Gate) -> Line {
     }
 }
 
-/// What waits for a person, and what that person can type.
+/// What the rollout waits for (people, mostly), and where to read who can act.
 #[must_use]
 pub(crate) fn waiting(rollout: &Rollout) -> Vec<Line> {
     let mut lines: Vec<_> = rollout
         .waiting
         .iter()
-        .map(|what| Mark::Warn.line(2).push(Style::Warn, "waits for a person: ").plain(what))
+        .map(|what| Mark::Warn.line(2).push(Style::Warn, "waits: ").plain(what))
         .collect();
     if !lines.is_empty() {
         let explain = format!("echelon rollout explain {}", name::id(&rollout.name));

@@ -75,7 +75,7 @@ async fn events_that_come_after_the_outcome_are_shown_whether_the_stream_ends_or
 #[tokio::test]
 async fn a_success_with_debt_is_warned_of() {
     let mut indebted = rollout(RolloutState::SucceededWithDebt);
-    indebted.lanes[0].waves[0].debt = 1;
+    indebted.lanes[0].waves[0].skipped = 1;
     let ran = start("--wait", indebted).await;
     assert!(ran.err.contains("succeeded with debt: 1 host not on 1.1.0"), "{ran:?}");
     let ran = start("--wait", rollout(RolloutState::Succeeded)).await;

@@ -87,19 +87,19 @@ async fn contexts_are_set_used_and_shown() {
     let config = folder.path().join("config.toml").display().to_string();
     let context = async |args: &[&str]| run(&[&["--config", config.as_str(), "context"], args].concat()).await;
     assert_eq!(
-        context(&["set", "test", "--coordinator", "https://c1:7443", "--ca", "/pki/ca.pem"])
+        context(&["set", "test", "--coordinator", "https://c1:7444", "--ca", "/pki/ca.pem"])
             .await
             .exit,
         0
     );
     assert_eq!(
-        context(&["set", "prod", "--coordinator", "https://c2:7443"]).await.exit,
+        context(&["set", "prod", "--coordinator", "https://c2:7444"]).await.exit,
         0
     );
     assert_eq!(context(&["set", "prod"]).await.exit, 2);
     let ran = context(&["show"]).await;
     assert!(
-        ran.out.contains("✔ test") && ran.out.contains("coordinator  https://c1:7443"),
+        ran.out.contains("✔ test") && ran.out.contains("coordinator  https://c1:7444"),
         "{ran:?}"
     );
     assert!(
@@ -107,12 +107,12 @@ async fn contexts_are_set_used_and_shown() {
         "{ran:?}"
     );
     assert_eq!(context(&["use", "prod"]).await.exit, 0);
-    assert!(context(&["show"]).await.out.contains("coordinator  https://c2:7443"));
+    assert!(context(&["show"]).await.out.contains("coordinator  https://c2:7444"));
     assert!(
         context(&["show", "--context", "test"])
             .await
             .out
-            .contains("coordinator  https://c1:7443")
+            .contains("coordinator  https://c1:7444")
     );
     let ran = context(&["use", "none"]).await;
     assert!(ran.exit == 2 && ran.err.contains("there are prod, test"), "{ran:?}");
