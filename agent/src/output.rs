@@ -286,7 +286,7 @@ mod tests {
         fs::write(&path, "first line\nsecond\nthird\n").unwrap();
         assert_eq!(tail(&path, 24, 4096), "first line\nsecond\nthird");
         assert_eq!(tail(&path, 24, 15), "second\nthird");
-        assert_eq!(tail(&path, 24, 14), "third");
+        assert_eq!(tail(&path, 24, 13), "third");
         assert_eq!(tail(&folder.path().join("absent"), 24, 14), "");
     }
 }
