@@ -58,7 +58,8 @@ struct Shared {
     ca_pem: String,
     tokens: Mutex<BTreeSet<String>>,
     heard: mpsc::UnboundedSender<Heard>,
-    session: Mutex<Option<mpsc::Sender<Result<CoordinatorMessage, Status>>>>,
+    /// The last is the one that is spoken to.
+    sessions: Mutex<Vec<Answer>>,
     outputs: Mutex<BTreeMap<(String, u32), Held>>,
     certificate_secs: AtomicU64,
     heartbeat_ms: AtomicU32,
@@ -90,7 +91,7 @@ impl Coordinator {
             ca_pem,
             tokens: Mutex::default(),
             heard: tx,
-            session: Mutex::default(),
+            sessions: Mutex::default(),
             outputs: Mutex::default(),
             certificate_secs: AtomicU64::new(24 * 3600),
             heartbeat_ms: AtomicU32::new(1000),
@@ -111,9 +112,18 @@ impl Coordinator {
 
     /// Listens, on the same port as before if it was stopped.
     pub(crate) async fn listen(&mut self) {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(self.address).unwrap();
+        let bind = async {
+            loop {
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                socket.set_reuseaddr(true).unwrap();
+                match socket.bind(self.address) {
+                    Ok(()) => return socket,
+                    // The old listener goes when its last handshake does.
+                    Err(_) => time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let socket = time::timeout(SOON, bind).await.expect("the port is free again");
         let listener = socket.listen(64).unwrap();
         self.address = listener.local_addr().unwrap();
         let (shared, tls) = (self.shared.clone(), TlsAcceptor::from(self.tls.clone()));
@@ -163,10 +173,9 @@ impl Coordinator {
         self.shared.renewed.load(Ordering::SeqCst)
     }
 
-    /// Ends the session, as a broken network would.
+    /// Ends every session, as a broken network would.
     pub(crate) fn cut(&self) {
-        let session = self.shared.session.lock().unwrap().take();
-        if let Some(session) = session {
+        for session in self.shared.sessions.lock().unwrap().drain(..) {
             let _ = session.try_send(Err(Status::unavailable("cut by the test")));
         }
     }
@@ -174,10 +183,11 @@ impl Coordinator {
     pub(crate) async fn say(&self, body: Say) {
         let session = self
             .shared
-            .session
+            .sessions
             .lock()
             .unwrap()
-            .clone()
+            .last()
+            .cloned()
             .expect("an agent is attached");
         session.send(Ok(CoordinatorMessage { body: Some(body) })).await.unwrap();
     }
@@ -452,7 +462,7 @@ async fn listen(shared: Arc<Shared>, tx: Answer, mut messages: Streaming<AgentMe
         }
         let heard = match message.body {
             Some(Body::Hello(hello)) => {
-                *shared.session.lock().unwrap() = Some(tx.clone());
+                shared.sessions.lock().unwrap().push(tx.clone());
                 Heard::Attached(hello)
             }
             Some(Body::Report(report)) => Heard::Report(report),
