@@ -152,10 +152,11 @@ impl Session {
                 }
                 Some(message) = health.recv() => self.outbox.push_back(message),
                 () = changed(&mut tls) => return Ended::Renewed,
+                // Before speaking: a coordinator that never welcomes must not be spoken to for ever.
+                () = time::sleep_until(dead) => return silent(self.beat.is_some()),
                 () = time::sleep_until(speak), if self.outbox.is_empty() => {
                     self.outbox.push_back(wire::message(Body::Heartbeat(Heartbeat {})));
                 }
-                () = time::sleep_until(dead) => return silent(self.beat.is_some()),
             }
         }
     }

@@ -66,6 +66,7 @@ struct Shared {
     is_mute: AtomicBool,
     resumed: AtomicU32,
     renewed: AtomicU32,
+    beats: AtomicU32,
 }
 
 pub(crate) struct Coordinator {
@@ -98,6 +99,7 @@ impl Coordinator {
             is_mute: AtomicBool::new(false),
             resumed: AtomicU32::new(0),
             renewed: AtomicU32::new(0),
+            beats: AtomicU32::new(0),
         });
         let mut coordinator = Self {
             shared,
@@ -167,6 +169,11 @@ impl Coordinator {
 
     pub(crate) fn resumed_handshakes(&self) -> u32 {
         self.shared.resumed.load(Ordering::SeqCst)
+    }
+
+    /// Heartbeats heard so far.
+    pub(crate) fn beats(&self) -> u32 {
+        self.shared.beats.load(Ordering::SeqCst)
     }
 
     pub(crate) fn renewals(&self) -> u32 {
@@ -467,7 +474,11 @@ async fn listen(shared: Arc<Shared>, tx: Answer, mut messages: Streaming<AgentMe
             }
             Some(Body::Report(report)) => Heard::Report(report),
             Some(Body::Health(health)) => Heard::Health(health),
-            Some(Body::Heartbeat(_)) | None => continue,
+            Some(Body::Heartbeat(_)) => {
+                shared.beats.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
+            None => continue,
         };
         let _ = shared.heard.send(heard);
     }
