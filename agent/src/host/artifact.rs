@@ -88,7 +88,10 @@ async fn verb(store: &Store, app: PathBuf, order: &Order, artifact: &Artifact, u
         }
         ArtifactVerb::Install => install(store, &releases, order, artifact, until).await,
         ArtifactVerb::Activate => {
-            let release = order.release.as_ref().ok_or(Error::NoRelease)?;
+            // A first installation is taken back to what stood before it: nothing.
+            let Some(release) = &order.release else {
+                return blocking(move |()| releases.deactivate(), ()).await;
+            };
             if !releases.has(&release.name, digest(release))? {
                 return Err(release::Error::Absent(release.name.clone()).into());
             }

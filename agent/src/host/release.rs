@@ -164,13 +164,20 @@ impl Releases {
 
     /// Takes `current` and every release away. What else lies in the app's folder is the app's.
     pub(super) fn remove(&self) -> Result<(), Error> {
+        self.deactivate()?;
+        self.discard(&self.app.join("releases"))
+            .map_err(|error| self.disk(error))
+    }
+
+    /// Takes `current` away and leaves the releases: nothing stands any more.
+    pub(super) fn deactivate(&self) -> Result<(), Error> {
         let current = self.current();
         let take = || {
             if fs::symlink_metadata(&current).is_ok_and(|meta| meta.is_symlink()) {
                 fs::remove_file(&current)?;
                 sync_folder(&self.app)?;
             }
-            self.discard(&self.app.join("releases"))
+            Ok(())
         };
         take().map_err(|error| self.disk(error))
     }

@@ -223,6 +223,22 @@ async fn releases_are_installed_swapped_kept_and_taken_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_first_installation_is_taken_back_to_nothing() {
+    let host = OneHost::new();
+    let body = archive("web 1");
+    let server = Server::start(body.clone(), Manner::Good).await;
+    done(&host.run(install("1.0", &server.url, &body)).await);
+    let back = Order {
+        release: None,
+        ..act(ArtifactVerb::Activate, "1.0", &server.url, &body)
+    };
+    done(&host.run(back.clone()).await);
+    assert!(!host.at("apps/web/current").is_symlink());
+    assert_eq!(host.releases(), ["1.0"], "the next try need not fetch it again");
+    done(&host.run(back).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_previous_release_is_never_pruned() {
     let host = OneHost::new();
     for n in 1..=4 {
