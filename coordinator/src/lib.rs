@@ -1,3 +1,9 @@
 //! The shell around the engine: everything that touches a disk, a socket or a clock. No policy is decided here.
 
+pub mod command;
+pub mod config;
 pub mod journal;
+pub mod listen;
+pub mod output;
+pub mod pki;
+pub mod runner;

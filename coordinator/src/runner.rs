@@ -1,0 +1,3 @@
+//! What the world is asked to do: one file for each kind of effect.
+
+pub mod webhook;
