@@ -3,6 +3,7 @@
 //! every fault of the text comes out.
 
 pub mod model;
+mod path;
 pub mod selector;
 pub mod template;
 

@@ -1,0 +1,79 @@
+//! When something follows by itself though nothing happens.
+
+use echelon_proto::{RolloutId, Span, Time};
+
+use super::{gating, overdue};
+use crate::{
+    engine::Engine,
+    rollout::{Lane, LaneStage, Rollout, Run, Status},
+};
+
+/// The earliest time after the last advance at which [`Engine::advance`] may have something to do. Times that it has
+/// already seen pass are not named again, or a driver would never sleep.
+pub(crate) fn wake_at(engine: &Engine) -> Option<Time> {
+    engine.state.active().filter_map(|rollout| next(engine, rollout)).min()
+}
+
+/// Whether something of this rollout is due.
+pub(super) fn is_due(engine: &Engine, id: &RolloutId, now: Time) -> bool {
+    let next = engine.state.rollouts.get(id).and_then(|rollout| next(engine, rollout));
+    next.is_some_and(|at| at <= now)
+}
+
+fn next(engine: &Engine, rollout: &Rollout) -> Option<Time> {
+    let fresh = |at: &Time| *at > engine.advanced;
+    match rollout.status {
+        Status::Scheduled => rollout.scheduled,
+        Status::Queued | Status::Ended(_) => None,
+        Status::Running => {
+            let hosts = rollout.runs.iter().flat_map(|(host, run)| {
+                [
+                    overdue::deadline(engine, &rollout.id, host, run),
+                    run.not_before,
+                    lost_at(engine, rollout, host, run),
+                ]
+            });
+            let lanes = (0..rollout.lanes.len()).flat_map(|lane| lane_wakes(engine, rollout, lane));
+            hosts.flatten().chain(lanes).filter(fresh).min()
+        }
+    }
+}
+
+/// When a host that is out of reach stops being waited for.
+fn lost_at(engine: &Engine, rollout: &Rollout, host: &echelon_proto::HostId, run: &Run) -> Option<Time> {
+    let host = engine.state.hosts.get(host)?;
+    let lane = rollout.lanes.get(run.lane)?;
+    let waited_for = match lane.stage {
+        LaneStage::Rolling => run.wave <= lane.wave && run.settled.is_none(),
+        LaneStage::Gating => run.wave == lane.wave,
+        LaneStage::RollingBack => run.touched.is_some() && run.settled.is_none(),
+        LaneStage::Pending | LaneStage::Stopping | LaneStage::Ended(_) => false,
+    };
+    (waited_for && !host.is_attached()).then(|| host.since + engine.config.unreachable_after)
+}
+
+fn lane_wakes(engine: &Engine, rollout: &Rollout, index: usize) -> Vec<Time> {
+    let lane: &Lane = &rollout.lanes[index];
+    match lane.stage {
+        LaneStage::Rolling => {
+            let stagger = rollout
+                .playbook
+                .stages
+                .first()
+                .map_or(Span::ZERO, |stage| stage.deploy.stagger);
+            lane.last_start.map(|last| last + stagger).into_iter().collect()
+        }
+        LaneStage::Gating => {
+            let Some(wave) = lane.waves.get(lane.wave) else {
+                return Vec::new();
+            };
+            let again = wave.gates.keys().filter_map(|name| {
+                let question = gating::question((engine, engine.advanced), rollout, index, name)?;
+                let decided = question.known.verdict.is_some() || question.known.overruled;
+                (!decided).then(|| question.ask().again)?
+            });
+            again.chain([gating::bake_end(rollout, index)]).collect()
+        }
+        LaneStage::Pending | LaneStage::Stopping | LaneStage::RollingBack | LaneStage::Ended(_) => Vec::new(),
+    }
+}

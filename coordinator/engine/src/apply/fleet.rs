@@ -1,0 +1,102 @@
+//! Hosts, their sessions, and what stands on them.
+
+use std::collections::BTreeMap;
+
+use echelon_proto::{Digest, HostId, Time};
+
+use crate::{effect::Key, engine::Engine, host::Host, record::Record};
+
+pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
+    match record {
+        Record::TermBegan { term } => {
+            engine.state.term = *term;
+            let all: Vec<_> = engine.state.hosts.keys().cloned().collect();
+            for host in all {
+                detach(engine, now, &host);
+            }
+            let orders: Vec<_> = engine
+                .owed
+                .keys()
+                .filter(|key| matches!(key, Key::Order(..)))
+                .cloned()
+                .collect();
+            for key in orders {
+                engine.refresh(key);
+            }
+        }
+        Record::TokenCreated { token, grant, .. } => {
+            let expired = engine
+                .state
+                .tokens
+                .iter()
+                .filter(|(_, grant)| grant.expires <= now)
+                .map(|(t, _)| *t);
+            for token in expired.collect::<Vec<_>>() {
+                engine.state.tokens.remove_mut(&token);
+            }
+            engine.state.tokens.insert_mut(*token, grant.clone());
+        }
+        Record::HostJoined { token, host } => joined(engine, now, token, host),
+        Record::HostAttached { host, session, hello } => {
+            let Some(known) = engine.state.hosts.get_mut(host) else {
+                return;
+            };
+            known.session = Some(*session);
+            known.since = now;
+            known.version = hello.version.clone();
+            known.facts = hello.facts.clone();
+            known.labels = known.granted.clone();
+            known.labels.extend(hello.labels.clone());
+            known.standings = hello.standings.clone();
+            engine.touch_all();
+        }
+        Record::HostDetached { host } => detach(engine, now, host),
+        _ => {}
+    }
+}
+
+fn joined(engine: &mut Engine, now: Time, token: &Digest, host: &HostId) {
+    let Some(grant) = engine.state.tokens.get(token).cloned() else {
+        return;
+    };
+    engine.state.tokens.remove_mut(token);
+    let known = engine.state.hosts.get(host).cloned();
+    let mut joined = known.unwrap_or_else(|| Host {
+        id: host.clone(),
+        datacenter: grant.datacenter.clone(),
+        pool: grant.pool.clone(),
+        labels: grant.labels.clone(),
+        granted: grant.labels.clone(),
+        version: String::new(),
+        facts: BTreeMap::new(),
+        session: None,
+        since: now,
+        standings: BTreeMap::new(),
+        busy: None,
+    });
+    joined.datacenter = grant.datacenter;
+    joined.pool = grant.pool;
+    joined.granted = grant.labels;
+    engine.state.hosts.insert_mut(host.clone(), joined);
+}
+
+/// What its probes said no longer counts: it must say it again when it is back.
+fn detach(engine: &mut Engine, now: Time, host: &HostId) {
+    let Some(known) = engine.state.hosts.get_mut(host) else {
+        return;
+    };
+    if known.session.take().is_some() {
+        known.since = now;
+    }
+    for id in engine.state.active.values() {
+        if let Some(run) = engine
+            .state
+            .rollouts
+            .get_mut(id)
+            .and_then(|rollout| rollout.runs.get_mut(host))
+        {
+            run.health = None;
+        }
+    }
+    engine.touch_all();
+}

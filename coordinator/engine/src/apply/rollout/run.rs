@@ -1,0 +1,229 @@
+//! One host's part in a rollout, and what it means for the host itself.
+
+use echelon_proto::{HostId, RolloutId, Time};
+
+use crate::{
+    engine::Engine,
+    event::PhaseResult,
+    host::Busy,
+    record::{Again, Record},
+    rollout::{Current, Direction, Failure, Health, LaneStage, Rollout, Run, Step, Touch},
+};
+
+pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
+    match record {
+        Record::PhaseStarted { rollout, host, .. } => started(engine, now, rollout, host, record),
+        Record::PhaseEnded { rollout, host, .. } => ended(engine, now, rollout, host, record),
+        Record::StepDropped { rollout, host } => {
+            if let Some(run) = run(engine, rollout, host) {
+                run.steps.pop();
+            }
+        }
+        Record::HostSettled {
+            rollout,
+            host,
+            settled,
+            text,
+            ..
+        } => {
+            if let Some(run) = run(engine, rollout, host) {
+                run.settled = Some(*settled);
+                run.text = text.clone();
+                run.not_before = None;
+            }
+        }
+        Record::HostReopened { rollout, host, .. } => reopened(engine, rollout, host),
+        Record::HealthChanged {
+            rollout,
+            host,
+            healthy,
+            message,
+        } => {
+            if let Some(run) = run(engine, rollout, host) {
+                run.health = Some(Health {
+                    healthy: *healthy,
+                    since: now,
+                    message: message.clone(),
+                });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn run<'a>(engine: &'a mut Engine, rollout: &RolloutId, host: &HostId) -> Option<&'a mut Run> {
+    engine.state.rollouts.get_mut(rollout)?.runs.get_mut(host)
+}
+
+fn started(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: &Record) {
+    let Record::PhaseStarted {
+        phase,
+        attempt,
+        direction,
+        release,
+        from,
+        after,
+        ..
+    } = record
+    else {
+        return;
+    };
+    let Some(rollout) = engine.state.rollouts.get_mut(id) else {
+        return;
+    };
+    let number = rollout.touched + 1;
+    let Some(run) = rollout.runs.get_mut(host) else { return };
+    let first = run.touched.is_none();
+    if first {
+        run.touched = Some(Touch {
+            number,
+            origin: from.clone(),
+            at: now,
+        });
+    }
+    run.attempts = *attempt;
+    run.not_before = None;
+    run.back_begun |= *direction != Direction::Forward;
+    run.current = Some(Current {
+        phase: phase.clone(),
+        attempt: *attempt,
+        started: now,
+        direction: *direction,
+        release: release.clone(),
+        from: from.clone(),
+        after: after.clone(),
+    });
+    let lane = run.lane;
+    if first {
+        rollout.touched = number;
+        if let Some(lane) = rollout.lanes.get_mut(lane) {
+            lane.last_start = Some(now);
+        }
+    }
+    if let Some(host) = engine.state.hosts.get_mut(host) {
+        host.busy = Some(Busy {
+            rollout: id.clone(),
+            out_of_service: after.leaves_service(from),
+        });
+    }
+}
+
+fn ended(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: &Record) {
+    let Record::PhaseEnded {
+        result,
+        standing,
+        again,
+        ..
+    } = record
+    else {
+        return;
+    };
+    let Some(rollout) = engine.state.rollouts.get_mut(id) else {
+        return;
+    };
+    let app = rollout.app.clone();
+    let Some(current) = rollout.runs.get_mut(host).and_then(|run| run.current.take()) else {
+        return;
+    };
+    let read_only = rollout
+        .playbook
+        .machine
+        .phase(&current.phase)
+        .is_some_and(|phase| phase.read_only);
+    let Some(run) = rollout.runs.get_mut(host) else { return };
+    run.timings.push((current.phase.clone(), now.since(current.started).0));
+    if result.is_good() {
+        run.phase_tries = 0;
+        match current.direction {
+            Direction::Forward => begun(run, &current),
+            Direction::Undo => drop(run.steps.pop()),
+            Direction::Return => {}
+        }
+    } else {
+        run.failure = failure(now, record);
+        if current.direction == Direction::Forward && *result != PhaseResult::Refused && !read_only {
+            begun(run, &current);
+        }
+        count(run, *again);
+    }
+    if let Some(host) = engine.state.hosts.get_mut(host) {
+        host.busy = None;
+        host.standings.insert(app, standing.clone());
+    }
+}
+
+/// What was begun has to be taken back, once, however often it was tried.
+fn begun(run: &mut Run, current: &Current) {
+    let is_same = |step: &Step| step.phase == current.phase && step.from.state == current.from.state;
+    if !run.steps.last().is_some_and(is_same) {
+        run.steps.push(Step {
+            phase: current.phase.clone(),
+            from: current.from.clone(),
+        });
+    }
+}
+
+fn failure(now: Time, record: &Record) -> Option<Failure> {
+    let Record::PhaseEnded {
+        phase,
+        attempt,
+        result,
+        exit_code,
+        signal,
+        message,
+        tail,
+        ..
+    } = record
+    else {
+        return None;
+    };
+    Some(Failure {
+        at: now,
+        phase: phase.clone(),
+        attempt: *attempt,
+        result: *result,
+        exit_code: *exit_code,
+        signal: *signal,
+        message: message.clone(),
+        tail: tail.clone(),
+    })
+}
+
+fn count(run: &mut Run, again: Option<Again>) {
+    match again {
+        Some(Again { at, host: false }) => {
+            run.phase_tries += 1;
+            run.not_before = Some(at);
+        }
+        Some(Again { at, host: true }) => {
+            run.phase_tries = 0;
+            run.host_tries += 1;
+            run.not_before = Some(at);
+        }
+        None => {}
+    }
+}
+
+fn reopened(engine: &mut Engine, id: &RolloutId, host: &HostId) {
+    let Some(rollout) = engine.state.rollouts.get_mut(id) else {
+        return;
+    };
+    let Some(run) = rollout.runs.get_mut(host) else { return };
+    (run.settled, run.not_before, run.text) = (None, None, String::new());
+    (run.phase_tries, run.host_tries) = (0, 0);
+    let lane = run.lane;
+    reroll(rollout, lane);
+}
+
+/// The lane goes back from its gates to its hosts.
+fn reroll(rollout: &mut Rollout, lane: usize) {
+    let Some(lane) = rollout.lanes.get_mut(lane) else {
+        return;
+    };
+    lane.stage = LaneStage::Rolling;
+    if let Some(wave) = lane.waves.get_mut(lane.wave) {
+        wave.rolled = None;
+        wave.passed = None;
+        wave.gates.clear();
+    }
+}

@@ -1,0 +1,80 @@
+//! Hosts come and go.
+
+use echelon_proto::{Digest, HostId, Time, limits::LABELS_MAX};
+
+use crate::{
+    engine::Engine,
+    event::Hello,
+    host::{Host, Serving, Standing},
+    record::Record,
+    refusal::{Reason, Refusal},
+    rollback::serving,
+    rollout::Rollout,
+};
+
+/// A token is good once, for one host, for a while. The answer does not tell a guesser which of these it was not.
+pub(super) fn joining(engine: &Engine, now: Time, host: &HostId, token: &Digest) -> Result<Vec<Record>, Refusal> {
+    let grant = engine
+        .state()
+        .tokens
+        .get(token)
+        .filter(|grant| grant.host == *host && grant.expires > now);
+    match grant {
+        Some(_) => Ok(vec![Record::HostJoined { token: *token, host: host.clone() }]),
+        None => Err(Reason::BadToken.refusal(format!(
+            "this token does not let host {host} join: it was used, has expired, or is another host's; ask for a new one \
+             with `echelon host token {host}`"
+        ))),
+    }
+}
+
+pub(super) fn attached(engine: &Engine, host: &HostId, session: u64, hello: &Hello) -> Result<Vec<Record>, Refusal> {
+    let known = engine.state().hosts.get(host).ok_or_else(|| {
+        Reason::NotFound.refusal(format!("host {host} has never joined: `echelon host token {host}`"))
+    })?;
+    if hello.labels.len() > LABELS_MAX {
+        return Err(Reason::Invalid.refusal(format!("host {host} has more than {LABELS_MAX} labels")));
+    }
+    let mut hello = hello.clone();
+    for (app, standing) in &mut hello.standings {
+        standing.traffic = traffic(engine, known, app, standing);
+    }
+    Ok(vec![Record::HostAttached {
+        host: host.clone(),
+        session,
+        hello,
+    }])
+}
+
+/// What the agent's word on a state means for traffic: as we know it where it says what we know, else by the machine of
+/// the newest rollout of the app; a failed phase or an unknown state is out of service.
+fn traffic(engine: &Engine, host: &Host, app: &echelon_proto::App, standing: &Standing) -> Serving {
+    let known = host.standings.get(app);
+    if let Some(known) = known.filter(|known| known.state == standing.state && known.error == standing.error) {
+        return known.traffic;
+    }
+    let newest = engine.state().rollouts.values().filter(|rollout| rollout.app == *app);
+    match newest.max_by_key(|rollout| rollout.number) {
+        Some(rollout) => traffic_by(rollout, standing),
+        None => Serving::Out,
+    }
+}
+
+fn traffic_by(rollout: &Rollout, standing: &Standing) -> Serving {
+    match &standing.error {
+        Some(_) => Serving::Out,
+        None => serving(&rollout.playbook.machine, &standing.state),
+    }
+}
+
+pub(super) fn detached(engine: &Engine, host: &HostId, session: u64) -> Vec<Record> {
+    let is_newest = engine
+        .state()
+        .hosts
+        .get(host)
+        .is_some_and(|host| host.session == Some(session));
+    is_newest
+        .then(|| Record::HostDetached { host: host.clone() })
+        .into_iter()
+        .collect()
+}

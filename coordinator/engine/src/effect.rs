@@ -1,0 +1,84 @@
+//! What the world still owes the state: computed from state, never emitted and forgotten. Runners hold the set that is
+//! owed against what they have in flight; that is the only start and stop of anything outside.
+
+use echelon_playbooks::model::Action;
+use echelon_proto::{App, Fence, HostId, ReleaseName, RolloutId, Span, StateName};
+use serde::{Deserialize, Serialize};
+
+use crate::{command::Artifact, host::Standing};
+
+/// Which effect: at most one of a key is owed at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A phase on a host.
+    Order(HostId, RolloutId),
+    /// A probe on a host.
+    Watch(HostId, RolloutId),
+    /// Word to the outside.
+    Notify(u64),
+}
+
+/// Something owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it is always held behind an Arc")]
+pub enum Effect {
+    /// A phase is to be run and its report is awaited.
+    Order(Order),
+    /// A probe is to be asked over and over.
+    Watch(Watch),
+    /// Word is to be sent.
+    Notify(Notification),
+}
+
+/// One phase for one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Which attempt.
+    pub fence: Fence,
+    /// Of which app.
+    pub app: App,
+    /// What the phase works with.
+    pub release: Option<Artifact>,
+    /// What to do.
+    pub action: Action<String>,
+    /// From begin to end.
+    pub timeout: Span,
+    /// Asked before and after.
+    pub verify: Option<Action<String>>,
+    /// Where the host must stand.
+    pub from: StateName,
+    /// Where it stands when the phase is done.
+    pub after: Standing,
+}
+
+/// A probe on one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// Its name on the link: `r7/health`.
+    pub id: String,
+    /// Where.
+    pub host: HostId,
+    /// What to ask.
+    pub probe: Action<String>,
+    /// Between two.
+    pub every: Span,
+    /// Failures in a row before a host counts as unhealthy.
+    pub unhealthy_after: u32,
+}
+
+/// Word to the outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// One of a kind; a receiver that sees it twice may drop the second.
+    pub number: u64,
+    /// Of what.
+    pub rollout: RolloutId,
+    /// Of which app.
+    pub app: App,
+    /// To which version.
+    pub release: ReleaseName,
+    /// `rollout_started`, `approval_needed`, `rollout_held`, `rollback_began`, `rollout_ended`
+    pub kind: String,
+    /// One line.
+    pub text: String,
+}

@@ -1,0 +1,116 @@
+//! The question: may the lane go on from this wave to the next?
+//!
+//! The rule: every gate of the wave must say pass. A gate that has not been able to see what it needs says nothing; when
+//! its deadline passes, its `on_expire` applies. Missing data is never a pass.
+//!
+//! Gates of a wave are asked in two rounds: first those that look (health, soak), and when they have passed and the bake
+//! is over, those that ask people, so that people decide on what was seen.
+
+pub mod health;
+pub mod soak;
+
+use echelon_playbooks::model::{Gate, GateKind};
+use echelon_proto::{GateName, Time};
+
+use crate::{
+    engine::Config,
+    record::Verdict,
+    rollout::{GateState, Rollout},
+    state::State,
+};
+
+/// A wave's gate and all that bears on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// All that is known.
+    pub state: &'a State,
+    /// What the operator has set.
+    pub config: &'a Config,
+    /// Of which rollout.
+    pub rollout: &'a Rollout,
+    /// Index of the lane.
+    pub lane: usize,
+    /// Index of the wave.
+    pub wave: usize,
+    /// Its name.
+    pub name: &'a GateName,
+    /// What the playbook says of it.
+    pub gate: &'a Gate,
+    /// What is known of it.
+    pub known: &'a GateState,
+    /// End of the wave's bake.
+    pub bake_end: Time,
+    /// Now.
+    pub now: Time,
+}
+
+/// What a gate answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// `None`: it cannot tell yet.
+    pub verdict: Option<Verdict>,
+    /// What it saw, with values.
+    pub evidence: String,
+    /// When it may be able to tell though nothing happens.
+    pub again: Option<Time>,
+}
+
+impl Answer {
+    fn new(verdict: Option<Verdict>, evidence: impl Into<String>, again: Option<Time>) -> Self {
+        Self {
+            verdict,
+            evidence: evidence.into(),
+            again,
+        }
+    }
+}
+
+impl Question<'_> {
+    /// Asks the gate, its deadline included.
+    #[must_use]
+    pub fn ask(&self) -> Answer {
+        let mut answer = match &self.gate.kind {
+            GateKind::Health { share, hold_for, .. } => health::ask(self, *share, *hold_for),
+            GateKind::Soak { hold_for } => soak::ask(self, *hold_for),
+            GateKind::Approval { count } => approval(self, *count),
+        };
+        let Some(expiry) = self.expiry() else { return answer };
+        if answer.verdict.is_none() && self.now >= expiry {
+            answer.verdict = Some(Verdict::Expired);
+            answer.evidence = format!("no verdict by the deadline; {}", answer.evidence);
+        } else if answer.verdict.is_none() {
+            answer.again = Some(answer.again.map_or(expiry, |again| again.min(expiry)));
+        }
+        answer
+    }
+
+    /// When its deadline passes. People's time counts from when they were asked.
+    fn expiry(&self) -> Option<Time> {
+        let from = match self.gate.kind {
+            GateKind::Approval { .. } => self.known.asked?,
+            GateKind::Health { .. } | GateKind::Soak { .. } => self.bake_end,
+        };
+        Some(from + self.gate.deadline?)
+    }
+}
+
+fn approval(question: &Question<'_>, count: u32) -> Answer {
+    let given = &question.known.approvals;
+    let names: Vec<_> = given.iter().map(ToString::to_string).collect();
+    let evidence = match names.len() {
+        0 => format!("0 of {count} approvals"),
+        n => format!("{n} of {count} approvals: {}", names.join(", ")),
+    };
+    let enough = given.len() >= count as usize;
+    Answer::new(enough.then_some(Verdict::Pass), evidence, None)
+}
+
+/// `health`
+#[must_use]
+pub fn kind_name(kind: &GateKind) -> &'static str {
+    match kind {
+        GateKind::Health { .. } => "health",
+        GateKind::Approval { .. } => "approval",
+        GateKind::Soak { .. } => "soak",
+    }
+}

@@ -1,0 +1,136 @@
+//! A host: where it is, who it is, what stands on it.
+
+use std::collections::BTreeMap;
+
+use echelon_playbooks::{model::Machine, selector::Subject};
+use echelon_proto::{App, Datacenter, HostId, Label, Pool, ReleaseName, RolloutId, Span, StateName, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::rollback::serving;
+
+/// One machine with an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name, by its certificate.
+    pub id: HostId,
+    /// By its join token.
+    pub datacenter: Datacenter,
+    /// By its join token.
+    pub pool: Pool,
+    /// By its join token, and over them those of its agent.
+    pub labels: BTreeMap<Label, String>,
+    /// Those of its join token alone.
+    pub granted: BTreeMap<Label, String>,
+    /// Of its agent; empty before it has attached for the first time.
+    pub version: String,
+    /// What its agent said of the machine.
+    pub facts: BTreeMap<String, String>,
+    /// The session it holds; `None`: not reachable.
+    pub session: Option<u64>,
+    /// Since when it is reachable, or not.
+    pub since: Time,
+    /// Apps on it.
+    pub standings: BTreeMap<App, Standing>,
+    /// What runs on it now: one rollout at a time, and until when it is out of traffic.
+    pub busy: Option<Busy>,
+}
+
+/// A phase that runs on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Busy {
+    /// Whose.
+    pub rollout: RolloutId,
+    /// The phase begins or ends in a state that does not serve.
+    pub out_of_service: bool,
+}
+
+/// One app on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Of the playbook's machine.
+    pub state: StateName,
+    /// What is installed.
+    pub release: Option<ReleaseName>,
+    /// What was installed before.
+    pub previous: Option<ReleaseName>,
+    /// Why its last phase failed.
+    pub error: Option<String>,
+    /// Whether the host serves in that state, and whether it is the state of never having heard of the app; both as the
+    /// machine said that moved it. Unknown is out of service.
+    #[serde(default)]
+    pub traffic: Serving,
+}
+
+/// What an app's state means for traffic, kept beside the state so that capacity can be counted without its playbook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Serving {
+    /// In service.
+    Full,
+    /// Not in service, or not known.
+    #[default]
+    Out,
+    /// Not there at all: says nothing about the host.
+    Absent,
+}
+
+impl Standing {
+    /// Where a host stands that has never heard of the app.
+    #[must_use]
+    pub fn initial(machine: &Machine) -> Self {
+        Self {
+            state: machine.initial.clone(),
+            release: None,
+            previous: None,
+            error: None,
+            traffic: serving(machine, &machine.initial),
+        }
+    }
+
+    /// Whether a phase from `from` to here passes through anything but full service.
+    #[must_use]
+    pub fn leaves_service(&self, from: &Self) -> bool {
+        self.traffic != Serving::Full || from.traffic != Serving::Full
+    }
+}
+
+impl Host {
+    /// Whether it is reachable.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Whether it has been out of reach for longer than is patient.
+    #[must_use]
+    pub fn is_lost(&self, now: Time, unreachable_after: Span) -> bool {
+        !self.is_attached() && now.since(self.since) >= unreachable_after
+    }
+
+    /// Reachable, something is there, and all that is there serves.
+    #[must_use]
+    pub fn in_service(&self) -> bool {
+        let serves = |serving: &Serving| *serving == Serving::Full;
+        let mut there = self
+            .standings
+            .values()
+            .map(|standing| standing.traffic)
+            .filter(|t| *t != Serving::Absent);
+        self.is_attached()
+            && !self.busy.as_ref().is_some_and(|busy| busy.out_of_service)
+            && there
+                .next()
+                .is_some_and(|first| serves(&first) && there.all(|t| serves(&t)))
+    }
+
+    /// As selectors and templates see it.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            host: &self.id,
+            datacenter: &self.datacenter,
+            pool: &self.pool,
+            labels: &self.labels,
+        }
+    }
+}

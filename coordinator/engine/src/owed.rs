@@ -1,0 +1,186 @@
+//! What the state owes the world. [`effect`] is the definition; the index beside the state is kept by asking it again for
+//! the keys that a record can have changed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use echelon_playbooks::{
+    model::{Action, ArtifactVerb, GateKind, Phase, WhichRelease},
+    template::Scope,
+};
+use echelon_proto::{Fence, GateName, HostId, ReleaseName, WaveName};
+
+use crate::{
+    command::Artifact,
+    effect::{Effect, Key, Order, Watch},
+    engine::Engine,
+    rollout::{Current, LaneStage, Rollout, Run, Settled},
+    state::State,
+};
+
+impl Engine {
+    /// All that is owed, computed from the state alone: what [`Engine::owed`] must equal at any time.
+    #[must_use]
+    pub fn owed_from_scratch(&self) -> BTreeMap<Key, Arc<Effect>> {
+        let keys = self.state.active().flat_map(|rollout| {
+            rollout.runs.keys().flat_map(|host| {
+                [
+                    Key::Order(host.clone(), rollout.id.clone()),
+                    Key::Watch(host.clone(), rollout.id.clone()),
+                ]
+            })
+        });
+        let notify = self.state.notifications.keys().map(|number| Key::Notify(*number));
+        keys.chain(notify)
+            .filter_map(|key| effect(&self.state, &key).map(|effect| (key, Arc::new(effect))))
+            .collect()
+    }
+
+    /// Asks again what is owed under this key.
+    pub(crate) fn refresh(&mut self, key: Key) {
+        let owed = effect(&self.state, &key);
+        if self.owed.get(&key).map(|is| is.as_ref()) == owed.as_ref() {
+            return;
+        }
+        match owed {
+            Some(effect) => self.owed.insert(key.clone(), Arc::new(effect)),
+            None => self.owed.remove(&key),
+        };
+        self.changed.insert(key);
+    }
+}
+
+/// What is owed under this key.
+fn effect(state: &State, key: &Key) -> Option<Effect> {
+    match key {
+        Key::Order(host, rollout) => order(state, host, state.rollouts.get(rollout)?).map(Effect::Order),
+        Key::Watch(host, rollout) => watch(state, host, state.rollouts.get(rollout)?).map(Effect::Watch),
+        Key::Notify(number) => state.notifications.get(number).cloned().map(Effect::Notify),
+    }
+}
+
+fn order(state: &State, host: &HostId, rollout: &Rollout) -> Option<Order> {
+    let run = rollout.runs.get(host)?;
+    let current = run.current.as_ref()?;
+    let phase = rollout.playbook.machine.phase(&current.phase)?;
+    order_for(state, host, rollout, run, current, phase)
+}
+
+/// The order of a phase for a host. `None` only when the host has lost a label since its phase began.
+pub(crate) fn order_for(
+    state: &State,
+    host: &HostId,
+    rollout: &Rollout,
+    run: &Run,
+    current: &Current,
+    phase: &Phase,
+) -> Option<Order> {
+    let artifact = |release: &Option<ReleaseName>| -> Option<Artifact> {
+        Some(state.release(&rollout.app, release.as_ref()?)?.artifact.clone())
+    };
+    let origin = run.touched.as_ref().and_then(|touch| touch.origin.release.clone());
+    let release = match &phase.action {
+        Action::Artifact {
+            release: WhichRelease::Previous,
+            ..
+        } => artifact(&origin),
+        Action::Artifact {
+            verb: ArtifactVerb::Remove | ArtifactVerb::Prune,
+            ..
+        } => artifact(&current.from.release),
+        Action::Artifact { .. } | Action::Run(_) | Action::Http(_) | Action::Tcp(_) | Action::Systemd { .. } => {
+            artifact(&current.release)
+        }
+    };
+    let planned = rollout.plan.lanes.get(run.lane)?.waves.get(run.wave)?;
+    let name = release.as_ref().map(|artifact| &artifact.release);
+    let scope = scope(state, host, rollout, &planned.name, name, release.as_ref())?;
+    Some(Order {
+        fence: Fence {
+            term: state.term,
+            rollout: rollout.id.clone(),
+            host: host.clone(),
+            phase: current.phase.clone(),
+            attempt: current.attempt,
+        },
+        app: rollout.app.clone(),
+        action: phase.action.render(&scope).ok()?,
+        verify: phase
+            .verify
+            .as_ref()
+            .map(|verify| verify.render(&scope))
+            .transpose()
+            .ok()?,
+        release,
+        timeout: phase.timeout,
+        from: current.from.state.clone(),
+        after: current.after.clone(),
+    })
+}
+
+fn scope<'a>(
+    state: &'a State,
+    host: &HostId,
+    rollout: &'a Rollout,
+    wave: &'a WaveName,
+    release: Option<&'a ReleaseName>,
+    artifact: Option<&Artifact>,
+) -> Option<Scope<'a>> {
+    let host = state.hosts.get(host)?.subject();
+    Some(Scope {
+        host,
+        wave,
+        app: &rollout.app,
+        release,
+        sha256: artifact.and_then(|artifact| artifact.sha256),
+    })
+}
+
+fn watch(state: &State, host: &HostId, rollout: &Rollout) -> Option<Watch> {
+    let run = rollout.runs.get(host)?;
+    let lane = rollout.lanes.get(run.lane)?;
+    let arrived = run.settled == Some(Settled::Done) && run.wave == lane.wave;
+    if !arrived || lane.stage != LaneStage::Gating || rollout.status.is_over() || rollout.aborting.is_some() {
+        return None;
+    }
+    let (gate, kind) = health_gate(rollout, run)?;
+    let GateKind::Health {
+        probe,
+        every,
+        unhealthy_after,
+        ..
+    } = kind
+    else {
+        return None;
+    };
+    let planned = rollout.plan.lanes.get(run.lane)?.waves.get(run.wave)?;
+    let artifact = &state.release(&rollout.app, &rollout.release)?.artifact;
+    let scope = scope(
+        state,
+        host,
+        rollout,
+        &planned.name,
+        Some(&rollout.release),
+        Some(artifact),
+    )?;
+    Some(Watch {
+        id: format!("{}/{gate}", rollout.id),
+        host: host.clone(),
+        probe: probe.render(&scope).ok()?,
+        every: *every,
+        unhealthy_after: *unhealthy_after,
+    })
+}
+
+/// The wave's health gate, while it has said nothing.
+fn health_gate<'a>(rollout: &'a Rollout, run: &Run) -> Option<(&'a GateName, &'a GateKind)> {
+    let planned = rollout.plan.lanes.get(run.lane)?.waves.get(run.wave)?;
+    let wave = rollout.lanes.get(run.lane)?.waves.get(run.wave)?;
+    planned.gates.iter().find_map(|name| {
+        let undecided = wave
+            .gates
+            .get(name)
+            .is_some_and(|gate| gate.verdict.is_none() && !gate.overruled);
+        let kind = &rollout.playbook.gates.get(name)?.kind;
+        (undecided && matches!(kind, GateKind::Health { .. })).then_some((name, kind))
+    })
+}

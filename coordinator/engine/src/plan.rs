@@ -1,0 +1,121 @@
+//! A plan: which hosts go when, in which lane and wave. Nothing is left to choose at run time, so what was looked at is
+//! what will happen, and the same inputs give the same plan to the byte.
+
+mod make;
+mod stale;
+
+use echelon_proto::{
+    App, Datacenter, Digest, GateName, HostId, OperationName, Person, PhaseName, PlanId, PlaybookName, Pool,
+    ReleaseName, Span, StateName, Time, WaveName,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::command::PlanRequest;
+
+pub use make::make;
+pub use stale::changes;
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// `p-` and the beginning of the fingerprint.
+    pub id: PlanId,
+    /// Of everything but id, time and person.
+    pub fingerprint: Digest,
+    /// When it was made.
+    pub at: Time,
+    /// By whom.
+    pub by: Person,
+    /// What it rests on.
+    pub body: Body,
+    /// Which hosts go when.
+    pub lanes: Vec<LanePlan>,
+}
+
+impl Plan {
+    /// The request that gives this plan again, as long as nothing has changed.
+    #[must_use]
+    pub fn request(&self) -> PlanRequest {
+        PlanRequest {
+            app: self.body.app.clone(),
+            release: self.body.release.clone(),
+            playbook: self.body.playbook.clone(),
+            version: Some(self.body.version),
+            operation: Some(self.body.operation.clone()),
+            datacenters: self.body.datacenters.clone(),
+        }
+    }
+}
+
+/// What a plan rests on, lanes apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Of what.
+    pub app: App,
+    /// To which version.
+    pub release: ReleaseName,
+    /// Of its archive.
+    pub sha256: Option<Digest>,
+    /// By which playbook.
+    pub playbook: PlaybookName,
+    /// Which version of it.
+    pub version: u32,
+    /// Of its text.
+    pub playbook_digest: Digest,
+    /// To do what.
+    pub operation: OperationName,
+    /// Asked for; empty: all.
+    pub datacenters: Vec<Datacenter>,
+    /// Hosts that stand at the goal already.
+    pub skipped: Vec<HostId>,
+}
+
+/// One lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanePlan {
+    /// Where.
+    pub datacenter: Datacenter,
+    /// In order; none is empty.
+    pub waves: Vec<WavePlan>,
+    /// Of each pool that the lane's hosts are in.
+    pub capacity: Vec<PoolPlan>,
+}
+
+/// One wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WavePlan {
+    /// Its name.
+    pub name: WaveName,
+    /// Wait after its last host.
+    pub bake: Span,
+    /// What must pass.
+    pub gates: Vec<GateName>,
+    /// In the order they go.
+    pub hosts: Vec<HostPlan>,
+}
+
+/// One host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPlan {
+    /// Which.
+    pub host: HostId,
+    /// What it stands in for.
+    pub pool: Pool,
+    /// Where it stands.
+    pub state: StateName,
+    /// On which release.
+    pub release: Option<ReleaseName>,
+    /// From there to the goal.
+    pub phases: Vec<PhaseName>,
+}
+
+/// The in-service floor of one pool in one lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolPlan {
+    /// Which.
+    pub pool: Pool,
+    /// All its hosts here that the playbook selects, those at the goal included.
+    pub hosts: Vec<HostId>,
+    /// So many of them may be out of service.
+    pub max_unavailable: u32,
+}

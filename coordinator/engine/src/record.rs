@@ -1,0 +1,316 @@
+//! What was decided: the only thing the journal holds and the only thing that changes state. A record says everything
+//! that follows from it, so that applying it needs no policy: a later version of the policy must not change the past.
+
+use echelon_playbooks::{Playbook, model::Rule};
+use echelon_proto::{
+    Datacenter, Digest, GateName, HostId, Person, PhaseName, PlanId, ReleaseName, RequestId, RolloutId, Time,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    command::{Artifact, Grant, PlanRequest},
+    effect::Notification,
+    event::{Hello, PhaseResult},
+    host::Standing,
+    outcome::Outcome,
+    plan::Plan,
+    rollout::{Direction, HoldKind, LaneEnd, Settled},
+};
+
+/// One step of the journal: what followed from one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When. Never before the entry that precedes it.
+    pub at: Time,
+    /// In order.
+    pub records: Vec<Record>,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// A process became the coordinator; every session is gone.
+    TermBegan { term: u64 },
+
+    /// A host may join.
+    TokenCreated { token: Digest, grant: Grant, by: Person },
+    /// It has, and the token is used up.
+    HostJoined { token: Digest, host: HostId },
+    /// Its session began.
+    HostAttached { host: HostId, session: u64, hello: Hello },
+    /// Its session ended.
+    HostDetached { host: HostId },
+
+    /// A release is known.
+    ReleaseCreated { artifact: Artifact, by: Person },
+    /// A playbook is known.
+    PlaybookPushed {
+        playbook: Box<Playbook>,
+        text: String,
+        by: Person,
+    },
+    /// A plan is known.
+    PlanMade { plan: Box<Plan> },
+
+    /// A rollout is known; it is scheduled (`at` given) or queued.
+    RolloutCreated {
+        rollout: RolloutId,
+        number: u64,
+        plan: PlanId,
+        /// Plan again when it starts: nobody has looked at the plan.
+        replan: Option<PlanRequest>,
+        at: Option<Time>,
+        by: Person,
+        reason: String,
+        request_id: Option<RequestId>,
+    },
+    /// Its time has come; it waits for its turn.
+    RolloutQueued { rollout: RolloutId },
+    /// It runs, by this plan.
+    RolloutStarted { rollout: RolloutId, plan: PlanId },
+    /// It starts nothing new until somebody acts.
+    RolloutHeld {
+        rollout: RolloutId,
+        kind: HoldKind,
+        text: String,
+        by: Option<Person>,
+    },
+    /// It goes on.
+    RolloutResumed {
+        rollout: RolloutId,
+        by: Person,
+        reason: String,
+    },
+    /// It stops where it is.
+    AbortBegan {
+        rollout: RolloutId,
+        by: Option<Person>,
+        text: String,
+    },
+    /// These lanes go back.
+    RollbackBegan {
+        rollout: RolloutId,
+        lanes: Vec<Datacenter>,
+        by: Option<Person>,
+        text: String,
+    },
+    /// It is over.
+    RolloutEnded {
+        rollout: RolloutId,
+        outcome: Outcome,
+        text: String,
+    },
+    /// It ended long ago and is dropped.
+    RolloutForgotten { rollout: RolloutId },
+
+    /// Hosts of the wave may go.
+    WaveOpened {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+    },
+    /// Its last host has settled; the bake begins.
+    WaveRolled {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+    },
+    /// An approval gate now waits for people.
+    ApprovalAsked {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+        gate: GateName,
+    },
+    /// One person approved.
+    GateApproved {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+        gate: GateName,
+        by: Person,
+        reason: String,
+    },
+    /// A gate is decided. `rule` is what a verdict other than pass leads to.
+    GateDecided {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+        gate: GateName,
+        verdict: Verdict,
+        rule: Option<Rule>,
+        evidence: String,
+        by: Option<Person>,
+    },
+    /// A gate that failed is looked at again.
+    GateReopened {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+        gate: GateName,
+    },
+    /// A person cut the bake short.
+    BakeCut {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+        by: Person,
+    },
+    /// Bake and gates are behind it.
+    WavePassed {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+    },
+    /// The lane opens nothing more and waits for its phases in flight.
+    LaneStopping {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        text: String,
+    },
+    /// The lane is over.
+    LaneEnded {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        end: LaneEnd,
+    },
+    /// Failures up to now no longer count against the budget.
+    BudgetForgiven { rollout: RolloutId, by: Person },
+
+    /// A phase runs on a host until its end is recorded.
+    PhaseStarted {
+        rollout: RolloutId,
+        host: HostId,
+        phase: PhaseName,
+        attempt: u32,
+        direction: Direction,
+        /// What the phase works with.
+        release: Option<ReleaseName>,
+        from: Standing,
+        after: Standing,
+    },
+    /// It ended.
+    PhaseEnded {
+        rollout: RolloutId,
+        host: HostId,
+        phase: PhaseName,
+        attempt: u32,
+        result: PhaseResult,
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+        message: String,
+        tail: String,
+        /// Where the host stands now.
+        standing: Standing,
+        /// What the host does next about a failure: nothing (`None`), or try again from then on.
+        again: Option<Again>,
+    },
+    /// A step back that needs no phase: what was done had changed nothing.
+    StepDropped { rollout: RolloutId, host: HostId },
+    /// The host is done with, one way or the other.
+    HostSettled {
+        rollout: RolloutId,
+        host: HostId,
+        settled: Settled,
+        text: String,
+        by: Option<Person>,
+    },
+    /// A failed host goes again.
+    HostReopened {
+        rollout: RolloutId,
+        host: HostId,
+        by: Person,
+        reason: String,
+    },
+    /// A probe's answer changed.
+    HealthChanged {
+        rollout: RolloutId,
+        host: HostId,
+        healthy: bool,
+        message: String,
+    },
+
+    /// Word is owed.
+    NotificationRaised { notification: Notification },
+    /// It was delivered, or given up.
+    NotificationSettled { number: u64, delivered: bool },
+}
+
+/// Another try of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// Not before.
+    pub at: Time,
+    /// It is a whole new try of the host, not of the phase.
+    pub host: bool,
+}
+
+/// What a gate said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// On.
+    Pass,
+    /// Bad.
+    Fail,
+    /// Its deadline passed without a verdict.
+    Expired,
+}
+
+impl Verdict {
+    /// `expired`
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl Record {
+    /// The rollout it belongs to.
+    #[must_use]
+    pub fn rollout(&self) -> Option<&RolloutId> {
+        match self {
+            Self::TermBegan { .. }
+            | Self::TokenCreated { .. }
+            | Self::HostJoined { .. }
+            | Self::HostAttached { .. }
+            | Self::HostDetached { .. }
+            | Self::ReleaseCreated { .. }
+            | Self::PlaybookPushed { .. }
+            | Self::PlanMade { .. }
+            | Self::NotificationSettled { .. } => None,
+            Self::RolloutCreated { rollout, .. }
+            | Self::RolloutQueued { rollout }
+            | Self::RolloutStarted { rollout, .. }
+            | Self::RolloutHeld { rollout, .. }
+            | Self::RolloutResumed { rollout, .. }
+            | Self::AbortBegan { rollout, .. }
+            | Self::RollbackBegan { rollout, .. }
+            | Self::RolloutEnded { rollout, .. }
+            | Self::RolloutForgotten { rollout }
+            | Self::WaveOpened { rollout, .. }
+            | Self::WaveRolled { rollout, .. }
+            | Self::ApprovalAsked { rollout, .. }
+            | Self::GateApproved { rollout, .. }
+            | Self::GateDecided { rollout, .. }
+            | Self::GateReopened { rollout, .. }
+            | Self::BakeCut { rollout, .. }
+            | Self::WavePassed { rollout, .. }
+            | Self::LaneStopping { rollout, .. }
+            | Self::LaneEnded { rollout, .. }
+            | Self::BudgetForgiven { rollout, .. }
+            | Self::PhaseStarted { rollout, .. }
+            | Self::PhaseEnded { rollout, .. }
+            | Self::StepDropped { rollout, .. }
+            | Self::HostSettled { rollout, .. }
+            | Self::HostReopened { rollout, .. }
+            | Self::HealthChanged { rollout, .. } => Some(rollout),
+            Self::NotificationRaised { notification } => Some(&notification.rollout),
+        }
+    }
+}

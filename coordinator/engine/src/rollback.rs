@@ -1,0 +1,159 @@
+//! How a host goes back, and where a phase leaves it.
+//!
+//! A host in the middle unwinds from the very phase it is in: the newest step first, each by its `undo`, to the standing
+//! it had before that step. A host that had arrived returns by an operation: `rollback` where the playbook has one, else
+//! the rollout's own, to the release it had before; a host that had none returns to the state it had before, and if no
+//! operation can take it there it unwinds too. Hosts never touched are left alone.
+
+use echelon_playbooks::model::{Machine, Operation, Phase, ReleaseGoal, Traffic};
+use echelon_proto::{OperationName, PhaseName, ReleaseName, StateName};
+
+use crate::{
+    host::{Serving, Standing},
+    rollout::{Back, Direction, Rollout, Run},
+};
+
+/// The next move of a host that goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// It is back.
+    Arrived,
+    /// The newest step needs no phase.
+    Drop,
+    /// This phase.
+    Phase {
+        /// Which.
+        phase: PhaseName,
+        /// Which way.
+        direction: Direction,
+        /// What it works with.
+        release: Option<ReleaseName>,
+        /// Where it leaves the host.
+        after: Standing,
+    },
+    /// There is no way, because.
+    Stuck(String),
+}
+
+/// The next move back of a host that stands there.
+#[must_use]
+pub fn next(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
+    match run.back {
+        Some(Back::Return) => match by_operation(rollout, run, standing) {
+            Some(next) => next,
+            None => by_undo(rollout, run, standing),
+        },
+        Some(Back::Undo) => by_undo(rollout, run, standing),
+        None => Move::Arrived,
+    }
+}
+
+fn by_operation(rollout: &Rollout, run: &Run, standing: &Standing) -> Option<Move> {
+    let machine = &rollout.playbook.machine;
+    let origin = &run.touched.as_ref()?.origin;
+    let own = &rollout.plan.body.operation;
+    let named = OperationName::new("rollback")
+        .ok()
+        .filter(|name| machine.operations.contains_key(name));
+    let operation = machine.operations.get(named.as_ref().unwrap_or(own))?;
+    let goal = match &origin.release {
+        Some(_) => Operation {
+            to: operation.to.clone(),
+            release: ReleaseGoal::Target,
+            via: Vec::new(),
+        },
+        None => Operation {
+            to: origin.state.clone(),
+            release: ReleaseGoal::Same,
+            via: Vec::new(),
+        },
+    };
+    let on_target = goal.release == ReleaseGoal::Same || standing.release == origin.release;
+    let path = machine.path(&standing.state, on_target, &goal)?;
+    let Some(name) = path.first() else {
+        return Some(Move::Arrived);
+    };
+    let release = origin.release.clone().or_else(|| standing.release.clone());
+    let phase = machine.phase(name)?;
+    let after = standing_after(machine, phase, standing, release.as_ref());
+    Some(Move::Phase {
+        phase: name.clone(),
+        direction: Direction::Return,
+        release,
+        after,
+    })
+}
+
+fn by_undo(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
+    let machine = &rollout.playbook.machine;
+    let Some(step) = run.steps.last() else {
+        return Move::Arrived;
+    };
+    let Some(phase) = machine.phase(&step.phase) else {
+        return Move::Stuck(format!("the playbook has no phase {}", step.phase));
+    };
+    match phase.undo.as_ref().and_then(|undo| machine.phase(undo)) {
+        Some(undo) => Move::Phase {
+            phase: undo.name.clone(),
+            direction: Direction::Undo,
+            release: if undo.sets_release {
+                step.from.release.clone()
+            } else {
+                standing.release.clone()
+            },
+            after: step.from.clone(),
+        },
+        None if phase.read_only => Move::Drop,
+        None => Move::Stuck(format!("phase {} has no undo", phase.name)),
+    }
+}
+
+/// The first state on the run's way that nothing goes back from by itself.
+#[must_use]
+pub fn point_of_no_return<'a>(rollout: &'a Rollout, run: &'a Run, standing: &'a Standing) -> Option<&'a StateName> {
+    let is_one = |state: &&StateName| {
+        rollout
+            .playbook
+            .machine
+            .states
+            .get(*state)
+            .is_some_and(|s| s.point_of_no_return)
+    };
+    let touched = run.touched.as_ref()?;
+    let passed = run.steps.iter().map(|step| &step.from.state).chain([&standing.state]);
+    passed.filter(|state| **state != touched.origin.state).find(is_one)
+}
+
+/// Where a phase leaves a host that stands there. Arriving in the machine's initial state leaves no release.
+#[must_use]
+pub fn standing_after(
+    machine: &Machine,
+    phase: &Phase,
+    standing: &Standing,
+    release: Option<&ReleaseName>,
+) -> Standing {
+    let state = phase.to.clone().unwrap_or_else(|| standing.state.clone());
+    if state == machine.initial {
+        return Standing::initial(machine);
+    }
+    let mut after = Standing {
+        traffic: serving(machine, &state),
+        state,
+        error: None,
+        ..standing.clone()
+    };
+    if phase.sets_release && after.release.as_ref() != release {
+        after.previous = std::mem::replace(&mut after.release, release.cloned());
+    }
+    after
+}
+
+/// What a state of this machine means for traffic.
+#[must_use]
+pub fn serving(machine: &Machine, state: &StateName) -> Serving {
+    match machine.traffic(state) {
+        Traffic::Full => Serving::Full,
+        Traffic::None | Traffic::Leaving if *state == machine.initial => Serving::Absent,
+        Traffic::None | Traffic::Leaving => Serving::Out,
+    }
+}

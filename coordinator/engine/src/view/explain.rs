@@ -1,0 +1,246 @@
+//! Why does it stand still? What is waited for, with values, and who can do something about it.
+
+use echelon_playbooks::model::GateKind;
+use echelon_proto::{HostId, RolloutId, Time};
+
+use crate::{
+    advance::gating,
+    capacity::out_of_service,
+    engine::Config,
+    gate::{Question, kind_name},
+    rollout::{HoldKind, LaneStage, Rollout, Run, Settled, Status},
+    state::State,
+};
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// `dc1/canary/web-3`, `dc1/canary`, or empty for the whole rollout.
+    pub subject: String,
+    /// What stands still or goes on, and why.
+    pub text: String,
+    /// Who can act; empty: nobody needs to.
+    pub who: String,
+    /// The command to type; empty: none.
+    pub command: String,
+}
+/// Lines about single hosts, at most; the rest is counted.
+const HOSTS_MAX: usize = 40;
+
+/// Every answer, the whole rollout's first.
+#[must_use]
+pub fn explain(state: &State, config: &Config, id: &RolloutId, now: Time) -> Vec<Explanation> {
+    let Some(rollout) = state.rollouts.get(id) else {
+        return Vec::new();
+    };
+    let mut all = whole(state, rollout);
+    if !rollout.status.has_begun() {
+        return all;
+    }
+    let eye = Eye {
+        state,
+        config,
+        rollout,
+        now,
+    };
+    for lane in 0..rollout.lanes.len() {
+        eye.lane(lane, &mut all);
+    }
+    if all.is_empty() {
+        all.push(answer("", format!("{id} goes on by itself"), "", String::new()));
+    }
+    all
+}
+
+fn answer(subject: impl Into<String>, text: String, who: &str, command: String) -> Explanation {
+    Explanation {
+        subject: subject.into(),
+        text,
+        who: who.into(),
+        command,
+    }
+}
+
+fn whole(state: &State, rollout: &Rollout) -> Vec<Explanation> {
+    let id = &rollout.id;
+    let line = |text: String, command: String| vec![answer("", text, "", command)];
+    match (rollout.status, &rollout.hold) {
+        (Status::Scheduled, _) => {
+            let at = rollout.scheduled.unwrap_or_default();
+            line(
+                format!("{id} starts at {at}"),
+                format!("echelon abort {id} --reason TEXT"),
+            )
+        }
+        (Status::Queued, _) => {
+            let before = state.active().find(|other| other.app == rollout.app && other.id != *id);
+            let other = before.map_or_else(|| "its turn".into(), |other| other.id.to_string());
+            line(
+                format!("{id} is queued behind {other}"),
+                format!("echelon rollout explain {other}"),
+            )
+        }
+        (Status::Ended(outcome), _) => line(
+            format!("{id} is over, {}: {}", outcome.name(), rollout.ending),
+            String::new(),
+        ),
+        (Status::Running, Some(hold)) => {
+            let verbs = match hold.kind {
+                HoldKind::Paused | HoldKind::StalePlan => "resume",
+                HoldKind::Gate => "promote|resume|rollback",
+                HoldKind::Budget | HoldKind::Host => "retry|resume|rollback",
+                HoldKind::NoReturn => "promote|rollback",
+            };
+            let text = format!("{id} is held since {}: {}", hold.since, hold.text);
+            vec![answer(
+                "",
+                text,
+                "a deployer",
+                format!("echelon {verbs} {id} --reason TEXT"),
+            )]
+        }
+        (Status::Running, None) => match &rollout.aborting {
+            Some(why) => line(
+                format!("{id} waits for its phases in flight to end: {why}"),
+                String::new(),
+            ),
+            None => Vec::new(),
+        },
+    }
+}
+
+struct Eye<'a> {
+    state: &'a State,
+    config: &'a Config,
+    rollout: &'a Rollout,
+    now: Time,
+}
+
+impl Eye<'_> {
+    fn lane(&self, index: usize, all: &mut Vec<Explanation>) {
+        let lane = &self.rollout.lanes[index];
+        let planned = &self.rollout.plan.lanes[index];
+        let wave = planned
+            .waves
+            .get(lane.wave)
+            .map(|wave| wave.name.to_string())
+            .unwrap_or_default();
+        let subject = format!("{}/{wave}", lane.datacenter);
+        match lane.stage {
+            LaneStage::Rolling | LaneStage::RollingBack | LaneStage::Stopping => self.hosts(index, &subject, all),
+            LaneStage::Gating => self.gates(index, &subject, all),
+            LaneStage::Pending => all.push(answer(subject, "opens when the hold is over".into(), "", String::new())),
+            LaneStage::Ended(_) => {}
+        }
+    }
+
+    fn gates(&self, index: usize, subject: &str, all: &mut Vec<Explanation>) {
+        let (lane, id) = (&self.rollout.lanes[index], &self.rollout.id);
+        let bake_end = gating::bake_end(self.rollout, index);
+        if self.now < bake_end {
+            let text = format!("bakes until {bake_end}, {} to go", bake_end.since(self.now));
+            let command = format!("echelon promote {id} --dc {} --reason TEXT", lane.datacenter);
+            all.push(answer(subject, text, "a deployer may cut it short", command));
+        }
+        let Some(wave) = lane.waves.get(lane.wave) else { return };
+        for (name, known) in wave.gates.iter().filter(|(_, gate)| !gate.is_passed()) {
+            let Some(gate) = self.rollout.playbook.gates.get(name) else {
+                continue;
+            };
+            let kind = kind_name(&gate.kind);
+            if known.is_bad() {
+                all.push(answer(
+                    subject,
+                    format!("{kind} gate {name} failed: {}", known.evidence),
+                    "",
+                    String::new(),
+                ));
+                continue;
+            }
+            let (config, rollout) = (self.config, self.rollout);
+            let question = Question {
+                state: self.state,
+                config,
+                rollout,
+                lane: index,
+                wave: lane.wave,
+                name,
+                gate,
+                known,
+                bake_end,
+                now: self.now,
+            };
+            let text = format!("{kind} gate {name}: {}", question.ask().evidence);
+            let (who, command) = match gate.kind {
+                GateKind::Approval { .. } if known.asked.is_some() => (
+                    format!("an approver other than {}", rollout.by),
+                    format!("echelon approve {id} --dc {} --reason TEXT", lane.datacenter),
+                ),
+                GateKind::Approval { .. } | GateKind::Health { .. } | GateKind::Soak { .. } => Default::default(),
+            };
+            all.push(answer(subject, text, &who, command));
+        }
+    }
+
+    fn hosts(&self, index: usize, subject: &str, all: &mut Vec<Explanation>) {
+        let planned = &self.rollout.plan.lanes[index];
+        for pool in &planned.capacity {
+            let (out, max) = (out_of_service(self.state, pool), pool.max_unavailable);
+            if out >= max {
+                let text = format!(
+                    "pool {}: {out} of {} out of service, {max} may be",
+                    pool.pool,
+                    pool.hosts.len()
+                );
+                all.push(answer(subject, text, "", String::new()));
+            }
+        }
+        let lane = &self.rollout.lanes[index];
+        let hosts = self.rollout.lane_runs(index).filter(|(_, run)| run.wave <= lane.wave);
+        let mut lines: Vec<_> = hosts.filter_map(|(id, run)| self.host(id, run, subject)).collect();
+        let more = lines.len().saturating_sub(HOSTS_MAX);
+        lines.truncate(HOSTS_MAX);
+        all.append(&mut lines);
+        if more > 0 {
+            all.push(answer(subject, format!("and {more} hosts more"), "", String::new()));
+        }
+    }
+
+    fn host(&self, id: &HostId, run: &Run, subject: &str) -> Option<Explanation> {
+        let known = self.state.hosts.get(id)?;
+        let subject = format!("{subject}/{id}");
+        let rollout = &self.rollout.id;
+        let line = |text: String| Some(answer(&subject, text, "", String::new()));
+        if let Some(current) = &run.current {
+            let since = self.now.since(current.started);
+            let reach = if known.is_attached() {
+                ""
+            } else {
+                "; the host is not reachable"
+            };
+            return line(format!(
+                "runs {} since {since} (attempt {}){reach}",
+                current.phase, current.attempt
+            ));
+        }
+        match run.settled {
+            Some(Settled::Failed | Settled::Debt) => {
+                let command = format!("echelon retry {rollout} --host {id} --reason TEXT");
+                return Some(answer(&subject, run.text.clone(), "a deployer", command));
+            }
+            Some(Settled::Done | Settled::Skipped | Settled::RolledBack) => return None,
+            None => {}
+        }
+        if !known.is_attached() {
+            let until = known.since + self.config.unreachable_after;
+            return line(format!("not reachable since {}; becomes debt at {until}", known.since));
+        }
+        if let Some(at) = run.not_before.filter(|at| *at > self.now) {
+            return line(format!("tries again at {at}"));
+        }
+        known
+            .busy
+            .as_ref()
+            .map(|busy| answer(&subject, format!("{} works on it", busy.rollout), "", String::new()))
+    }
+}
