@@ -53,7 +53,12 @@ impl Control {
     /// With everything it reads from and hands on to.
     #[must_use]
     pub fn new(inbox: Inbox, reader: Reader, outputs: Arc<Output>, stopping: watch::Receiver<bool>) -> Self {
-        Self { inbox, reader, outputs, stopping }
+        Self {
+            inbox,
+            reader,
+            outputs,
+            stopping,
+        }
     }
 
     /// As tonic serves it.
@@ -88,7 +93,11 @@ impl Control {
 
 /// Who asks. The permissions have been looked at before.
 fn person<T>(request: &Request<T>) -> Result<Person, Status> {
-    match request.extensions().get::<ConnectInfo>().and_then(|info| info.identity.as_ref()) {
+    match request
+        .extensions()
+        .get::<ConnectInfo>()
+        .and_then(|info| info.identity.as_ref())
+    {
         Some(Identity::Person { name, .. }) => Ok(name.clone()),
         Some(Identity::Host(_)) | None => Err(Status::permission_denied("only people with a certificate may ask this")),
     }
@@ -98,7 +107,9 @@ fn person<T>(request: &Request<T>) -> Result<Person, Status> {
 #[tonic::async_trait]
 impl control_server::Control for Control {
     async fn create_release(&self, r: Request<wire::CreateReleaseRequest>) -> Answer<wire::Release> {
-        releases::create(self, person(&r)?, r.into_inner()).await.map(Response::new)
+        releases::create(self, person(&r)?, r.into_inner())
+            .await
+            .map(Response::new)
     }
     async fn get_release(&self, r: Request<wire::GetReleaseRequest>) -> Answer<wire::Release> {
         releases::get(self, &r.into_inner()).map(Response::new)
@@ -108,7 +119,9 @@ impl control_server::Control for Control {
     }
 
     async fn push_playbook(&self, r: Request<wire::PushPlaybookRequest>) -> Answer<wire::Playbook> {
-        playbooks::push(self, person(&r)?, r.into_inner()).await.map(Response::new)
+        playbooks::push(self, person(&r)?, r.into_inner())
+            .await
+            .map(Response::new)
     }
     async fn get_playbook(&self, r: Request<wire::GetPlaybookRequest>) -> Answer<wire::Playbook> {
         playbooks::get(self, &r.into_inner()).map(Response::new)
@@ -118,14 +131,18 @@ impl control_server::Control for Control {
     }
 
     async fn create_plan(&self, r: Request<wire::CreatePlanRequest>) -> Answer<wire::Plan> {
-        plans::create(self, person(&r)?, r.into_inner()).await.map(Response::new)
+        plans::create(self, person(&r)?, r.into_inner())
+            .await
+            .map(Response::new)
     }
     async fn get_plan(&self, r: Request<wire::GetPlanRequest>) -> Answer<wire::Plan> {
         plans::get(self, &r.into_inner()).map(Response::new)
     }
 
     async fn create_rollout(&self, r: Request<wire::CreateRolloutRequest>) -> Answer<wire::Rollout> {
-        rollouts::create(self, person(&r)?, r.into_inner()).await.map(Response::new)
+        rollouts::create(self, person(&r)?, r.into_inner())
+            .await
+            .map(Response::new)
     }
     async fn get_rollout(&self, r: Request<wire::GetRolloutRequest>) -> Answer<wire::Rollout> {
         rollouts::get(self, &r.into_inner()).map(Response::new)

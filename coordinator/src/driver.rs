@@ -80,7 +80,10 @@ impl Due {
     /// Writes it as JSON: the slow part, to be done away from the driver.
     #[must_use]
     pub fn encode(self) -> Snapshot {
-        Snapshot { sequence: self.sequence, json: serde_json::value::to_raw_value(&self.state) }
+        Snapshot {
+            sequence: self.sequence,
+            json: serde_json::value::to_raw_value(&self.state),
+        }
     }
 }
 
@@ -125,7 +128,9 @@ impl Driver {
             snapshot: restored.snapshot,
             snapshot_begun: false,
         };
-        let began = driver.turn(wall, [(Event::TermBegan { term }, ())]).map_err(|stopped| stopped.error)?;
+        let began = driver
+            .turn(wall, [(Event::TermBegan { term }, ())])
+            .map_err(|stopped| stopped.error)?;
         for (_, answer) in began.answers {
             if let Err(refusal) = answer {
                 tracing::error!(%refusal, term, "the engine refused the new term");
@@ -148,7 +153,9 @@ impl Driver {
         let mut events = events.into_iter();
         let mut answers = Vec::new();
         let mut told = Vec::new();
-        let written = self.decide(&mut events, &mut answers, &mut told).and_then(|()| self.finish(&mut told));
+        let written = self
+            .decide(&mut events, &mut answers, &mut told)
+            .and_then(|()| self.finish(&mut told));
         match written {
             Ok(wrote) => {
                 self.story.tell(told, &self.engine.state().rollouts);
@@ -156,7 +163,10 @@ impl Driver {
             }
             Err(error) => {
                 let asked = answers.into_iter().map(|(to, _)| to);
-                Err(Box::new(Stopped { error, waiting: asked.chain(events.map(|(_, to)| to)).collect() }))
+                Err(Box::new(Stopped {
+                    error,
+                    waiting: asked.chain(events.map(|(_, to)| to)).collect(),
+                }))
             }
         }
     }
@@ -246,7 +256,10 @@ impl Driver {
             return None;
         }
         self.snapshot_begun = true;
-        Some(Due { sequence: self.sequence, state: self.engine.state().clone() })
+        Some(Due {
+            sequence: self.sequence,
+            state: self.engine.state().clone(),
+        })
     }
 
     /// Makes a snapshot durable and lets go of the entries that are not worth keeping beside it.
@@ -292,7 +305,15 @@ pub fn restore(journal: &Journal<Entry>, config: Config, story: &Story) -> Resul
                 engine.apply(entry.at, record);
             }
         }
-        story.tell(story::lines(engine.state(), sequence, &entry).collect(), &engine.state().rollouts);
+        story.tell(
+            story::lines(engine.state(), sequence, &entry).collect(),
+            &engine.state().rollouts,
+        );
     })?;
-    Ok(Restored { engine, now, sequence: last.max(snapshot), snapshot })
+    Ok(Restored {
+        engine,
+        now,
+        sequence: last.max(snapshot),
+        snapshot,
+    })
 }

@@ -63,7 +63,15 @@ impl Link {
         outputs: Arc<Output>,
         authority: Arc<Authority>,
     ) -> Self {
-        Self { inbox, reader, sessions, dispatch, outputs, authority, signing: Semaphore::new(SIGNING_MAX) }
+        Self {
+            inbox,
+            reader,
+            sessions,
+            dispatch,
+            outputs,
+            authority,
+            signing: Semaphore::new(SIGNING_MAX),
+        }
     }
 
     /// As tonic serves it.
@@ -76,7 +84,11 @@ impl Link {
 
     async fn sign(&self, csr: String, host: HostId) -> Result<HostCertificate, Status> {
         // The semaphore is never closed.
-        let _turn = self.signing.acquire().await.map_err(|_| Status::unavailable("stopping"))?;
+        let _turn = self
+            .signing
+            .acquire()
+            .await
+            .map_err(|_| Status::unavailable("stopping"))?;
         let authority = self.authority.clone();
         let signed = tokio::task::spawn_blocking(move || authority.issue_host(&csr, &host, wall())).await;
         signed
@@ -95,12 +107,18 @@ impl Link {
     /// Begins the session and waits until its attach is durable.
     async fn begin(&self, host: &HostId, hello: Body) -> Result<Guard, Status> {
         let Body::Hello(hello) = hello else {
-            return Err(Status::invalid_argument("the first message of a session must be a Hello"));
+            return Err(Status::invalid_argument(
+                "the first message of a session must be a Hello",
+            ));
         };
         let hello = hear::hello(host, hello)?;
         let guard = self.sessions.begin(host.clone());
         let session = guard.session().clone();
-        let event = Event::HostAttached { host: host.clone(), session: session.number(), hello };
+        let event = Event::HostAttached {
+            host: host.clone(),
+            session: session.number(),
+            hello,
+        };
         let (sender, durable) = oneshot::channel();
         let dispatch = self.dispatch.clone();
         let then = Box::new(move |answer: Answer| {
@@ -111,7 +129,10 @@ impl Link {
             let _heard = sender.send(answer);
         });
         self.inbox.post(event, then).await;
-        durable.await.unwrap_or(Err(Unmet::Stopping)).map_err(|unmet| status::of(&unmet))?;
+        durable
+            .await
+            .unwrap_or(Err(Unmet::Stopping))
+            .map_err(|unmet| status::of(&unmet))?;
         Ok(guard)
     }
 }
@@ -124,9 +145,22 @@ impl link_server::Link for Link {
         let token: Digest = Token::given(&request.token).hash();
         // Signed before the token is used up: a request that cannot be signed must not cost it. Nobody is given the
         // certificate before the engine has taken the token.
-        let known = self.reader.latest().state.tokens.get(&token).is_some_and(|grant| grant.host == host);
-        let signed = if known { Some(self.sign(request.csr_pem, host.clone()).await?) } else { None };
-        let joining = Event::HostJoining { host: host.clone(), token };
+        let known = self
+            .reader
+            .latest()
+            .state
+            .tokens
+            .get(&token)
+            .is_some_and(|grant| grant.host == host);
+        let signed = if known {
+            Some(self.sign(request.csr_pem, host.clone()).await?)
+        } else {
+            None
+        };
+        let joining = Event::HostJoining {
+            host: host.clone(),
+            token,
+        };
         self.inbox.ask(joining).await.map_err(|unmet| status::of(&unmet))?;
         let certificate = signed.ok_or_else(|| Status::unavailable("the token became known just now; try again"))?;
         tracing::info!(%host, "joined");
@@ -136,7 +170,9 @@ impl link_server::Link for Link {
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<JoinResponse>, Status> {
         let host = caller(&request)?;
         if !self.reader.latest().state.hosts.contains_key(&host) {
-            return Err(Status::permission_denied(format!("{host} has not joined; it needs a new join token")));
+            return Err(Status::permission_denied(format!(
+                "{host} has not joined; it needs a new join token"
+            )));
         }
         let certificate = self.sign(request.into_inner().csr_pem, host).await?;
         Ok(self.joined(certificate))
@@ -144,10 +180,7 @@ impl link_server::Link for Link {
 
     type AttachStream = Messages<CoordinatorMessage>;
 
-    async fn attach(
-        &self,
-        request: Request<Streaming<AgentMessage>>,
-    ) -> Result<Response<Self::AttachStream>, Status> {
+    async fn attach(&self, request: Request<Streaming<AgentMessage>>) -> Result<Response<Self::AttachStream>, Status> {
         let host = caller(&request)?;
         let mut inbound = request.into_inner();
         let first = tokio::time::timeout(HELLO_WITHIN, inbound.message()).await;
@@ -156,7 +189,12 @@ impl link_server::Link for Link {
         let hello = hello.ok_or_else(|| Status::invalid_argument("the stream ended before its Hello"))?;
         let guard = self.begin(&host, hello).await?;
         let heartbeat_ms = u32::try_from(self.sessions.heartbeat().as_millis()).unwrap_or(u32::MAX);
-        let talk = Talk { guard, inbound, inbox: self.inbox.clone(), heartbeat_ms };
+        let talk = Talk {
+            guard,
+            inbound,
+            inbox: self.inbox.clone(),
+            heartbeat_ms,
+        };
         Ok(Response::new(Box::pin(futures::stream::try_unfold(talk, Talk::next))))
     }
 
@@ -179,12 +217,18 @@ impl link_server::Link for Link {
 
 /// The host whose certificate the caller showed.
 fn caller<T>(request: &Request<T>) -> Result<HostId, Status> {
-    match request.extensions().get::<ConnectInfo>().and_then(|info| info.identity.as_ref()) {
+    match request
+        .extensions()
+        .get::<ConnectInfo>()
+        .and_then(|info| info.identity.as_ref())
+    {
         Some(Identity::Host(host)) => Ok(host.clone()),
         Some(Identity::Person { name, .. }) => Err(Status::permission_denied(format!(
             "this certificate is the person {name}'s; agents call with their host's"
         ))),
-        None => Err(Status::unauthenticated("no client certificate: join first, with a token")),
+        None => Err(Status::unauthenticated(
+            "no client certificate: join first, with a token",
+        )),
     }
 }
 

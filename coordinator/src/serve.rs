@@ -119,7 +119,11 @@ impl House {
         let (inbox, letters) = Inbox::new();
         let sessions = Sessions::new(inbox.clone(), Duration::from_millis(config.heartbeat_ms.into()));
         let dispatch = Dispatch::new(sessions.clone(), driver.state().term);
-        let notify = Notify::new(config.webhooks.clone(), Webhook::new(Patience::default())?, inbox.clone());
+        let notify = Notify::new(
+            config.webhooks.clone(),
+            Webhook::new(Patience::default())?,
+            inbox.clone(),
+        );
         let mut background = JoinSet::new();
         background.spawn(sessions.clone().sweep());
         background.spawn(notify.clone().run());
@@ -132,19 +136,48 @@ impl House {
         };
         let running = driver::start(driver, engine_config(config), &inbox, letters, runners)
             .map_err(|error| Error::Thread(error.to_string()))?;
-        Ok(Self { agents, people, inbox, running, sessions, dispatch, outputs, authority, background })
+        Ok(Self {
+            agents,
+            people,
+            inbox,
+            running,
+            sessions,
+            dispatch,
+            outputs,
+            authority,
+            background,
+        })
     }
 
     fn addresses(&self) -> Addresses {
-        Addresses { agents: self.agents.local_addr(), people: self.people.local_addr() }
+        Addresses {
+            agents: self.agents.local_addr(),
+            people: self.people.local_addr(),
+        }
     }
 
     async fn run(self, stop: impl Future<Output = ()>, ready: impl FnOnce()) -> Result<(), Error> {
-        let Self { agents, people, inbox, running, sessions, dispatch, outputs, authority, background: _background } =
-            self;
+        let Self {
+            agents,
+            people,
+            inbox,
+            running,
+            sessions,
+            dispatch,
+            outputs,
+            authority,
+            background: _background,
+        } = self;
         let Running { reader, mut ended, .. } = running;
         let (stopping, is_stopping) = watch::channel(false);
-        let link = Link::new(inbox.clone(), reader.clone(), sessions.clone(), dispatch, outputs.clone(), authority);
+        let link = Link::new(
+            inbox.clone(),
+            reader.clone(),
+            sessions.clone(),
+            dispatch,
+            outputs.clone(),
+            authority,
+        );
         let control = Control::new(inbox.clone(), reader, outputs, is_stopping.clone());
         let mut faces = JoinSet::new();
         faces.spawn(face::agents(link, agents, is_stopping.clone()));
@@ -173,7 +206,10 @@ fn engine_config(config: &Config) -> echelon_engine::Config {
 }
 
 async fn recover(config: &Config, journal: Journal<echelon_engine::Entry>) -> Result<Driver, Error> {
-    let retention = Retention { snapshot_every: config.snapshot_every, history: config.keep_entries };
+    let retention = Retention {
+        snapshot_every: config.snapshot_every,
+        history: config.keep_entries,
+    };
     let engine = engine_config(config);
     let opened = tokio::task::spawn_blocking(move || Driver::open(journal, engine, retention, wall())).await;
     let driver = opened.map_err(|error| Error::Thread(error.to_string()))??;

@@ -69,7 +69,10 @@ impl Sessions {
     #[must_use]
     pub fn begin(self: &Arc<Self>, host: HostId) -> Guard {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        Guard { sessions: self.clone(), session: Arc::new(Session::new(host, number)) }
+        Guard {
+            sessions: self.clone(),
+            session: Arc::new(Session::new(host, number)),
+        }
     }
 
     /// Makes it the host's session; the one before is closed. `false`: it has ended already.
@@ -101,16 +104,23 @@ impl Sessions {
         session.close(why);
         {
             let mut live = self.lock();
-            if live.get(session.host()).is_some_and(|newest| newest.number() == session.number()) {
+            if live
+                .get(session.host())
+                .is_some_and(|newest| newest.number() == session.number())
+            {
                 live.remove(session.host());
             }
         }
         if !session.leave() {
             return;
         }
-        let event = Event::HostDetached { host: session.host().clone(), session: session.number() };
+        let event = Event::HostDetached {
+            host: session.host().clone(),
+            session: session.number(),
+        };
         let inbox = self.inbox.clone();
-        self.runtime.spawn(async move { inbox.post(event, Box::new(drop)).await });
+        self.runtime
+            .spawn(async move { inbox.post(event, Box::new(drop)).await });
     }
 
     /// Closes all: the process is about to end. The agents come again.
@@ -175,7 +185,9 @@ mod tests {
     fn detached(letters: &mut mpsc::Receiver<Letter>) -> Vec<(String, u64)> {
         let mut all = Vec::new();
         while let Ok(letter) = letters.try_recv() {
-            let Letter::Event(Event::HostDetached { host, session }, _) = letter else { panic!("{letter:?}") };
+            let Letter::Event(Event::HostDetached { host, session }, _) = letter else {
+                panic!("{letter:?}")
+            };
             all.push((host.to_string(), session));
         }
         all

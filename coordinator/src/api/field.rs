@@ -14,7 +14,11 @@ pub(super) fn parsed<T>(field: &str, result: Result<T, impl Display>) -> Result<
 
 /// `None` where the field is empty.
 pub(super) fn optional<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<Option<T>, Status> {
-    if text.is_empty() { Ok(None) } else { parsed(field, text.parse()).map(Some) }
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        parsed(field, text.parse()).map(Some)
+    }
 }
 
 /// At most so many characters.
@@ -27,7 +31,10 @@ pub(super) fn at_most(field: &str, found: usize, max: usize, unit: &str) -> Resu
     if found <= max {
         return Ok(());
     }
-    Err(status::invalid(field, &format!("has {found} {unit}; at most {max} are taken")))
+    Err(status::invalid(
+        field,
+        &format!("has {found} {unit}; at most {max} are taken"),
+    ))
 }
 
 /// Why somebody did something.
@@ -45,7 +52,9 @@ pub(super) fn time(field: &str, stamp: Option<prost_types::Timestamp>) -> Result
     let wrong = || status::invalid(field, "must be a time after 1970");
     let seconds = u64::try_from(stamp.seconds).map_err(|_| wrong())?;
     let nanos = u64::try_from(stamp.nanos).map_err(|_| wrong())?;
-    Ok(Some(Time(seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000))))
+    Ok(Some(Time(
+        seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000),
+    )))
 }
 
 /// The variable parts of a resource name, by its pattern: `apps/{app}/rollouts/{rollout}`.
@@ -69,7 +78,10 @@ pub(super) fn resource<'a, const N: usize>(pattern: &str, name: &'a str) -> Resu
 /// A rollout's id, and its app where one is named: `apps/-/rollouts/r7` finds it too.
 pub(super) fn rollout(name: &str) -> Result<(Option<&str>, RolloutId), Status> {
     let [app, rollout] = resource("apps/{app}/rollouts/{rollout}", name)?;
-    Ok((Some(app).filter(|app| *app != "-"), parsed("name", RolloutId::new(rollout))?))
+    Ok((
+        Some(app).filter(|app| *app != "-"),
+        parsed("name", RolloutId::new(rollout))?,
+    ))
 }
 
 fn clip(text: &str) -> String {
@@ -86,8 +98,19 @@ mod tests {
         let (app, id) = rollout("apps/-/rollouts/r7").unwrap();
         assert_eq!((app, id.as_str()), (None, "r7"));
         assert_eq!(rollout("apps/web/rollouts/r7").unwrap().0, Some("web"));
-        for bad in ["", "r7", "apps/web/releases/r7", "apps/web/rollouts", "apps/web/rollouts/r7/x", "apps/-/rollouts/"] {
-            assert_eq!(rollout(bad).unwrap_err().code(), tonic::Code::InvalidArgument, "{bad:?}");
+        for bad in [
+            "",
+            "r7",
+            "apps/web/releases/r7",
+            "apps/web/rollouts",
+            "apps/web/rollouts/r7/x",
+            "apps/-/rollouts/",
+        ] {
+            assert_eq!(
+                rollout(bad).unwrap_err().code(),
+                tonic::Code::InvalidArgument,
+                "{bad:?}"
+            );
         }
     }
 

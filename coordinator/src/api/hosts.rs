@@ -28,8 +28,9 @@ pub(super) fn list(control: &Control, request: &wire::ListHostsRequest) -> Resul
     let after = field::parsed("page_token", after)?.map_or(Bound::Unbounded, Bound::Excluded);
     let (state, now) = control.latest();
     let rest = state.hosts.range((after, Bound::Unbounded)).map(|(_, host)| host);
-    let (hosts, next_page_token) =
-        page.take(rest.filter(|host| selector.matches(&host.subject())), |host| host.id.to_string());
+    let (hosts, next_page_token) = page.take(rest.filter(|host| selector.matches(&host.subject())), |host| {
+        host.id.to_string()
+    });
     let hosts = hosts.into_iter().map(|host| to_wire(&state, host, now)).collect();
     Ok(wire::ListHostsResponse { hosts, next_page_token })
 }
@@ -39,7 +40,11 @@ pub(super) fn get(control: &Control, request: &wire::GetHostRequest) -> Result<w
     let id = field::parsed("name", HostId::new(id))?;
     let (state, now) = control.latest();
     let host = state.hosts.get(&id).map(|host| to_wire(&state, host, now));
-    host.ok_or_else(|| status::not_found(&format!("no host {id} has ever joined; `echelon host list` shows those that have")))
+    host.ok_or_else(|| {
+        status::not_found(&format!(
+            "no host {id} has ever joined; `echelon host list` shows those that have"
+        ))
+    })
 }
 
 pub(super) async fn token(
@@ -56,8 +61,20 @@ pub(super) async fn token(
         expires,
     };
     let token = Token::generate();
-    control.wish(by, Command::CreateToken { token: token.hash(), grant }, false).await?;
-    Ok(wire::JoinToken { token: token.reveal().to_owned(), expire_time: Some(convert::stamp(expires)) })
+    control
+        .wish(
+            by,
+            Command::CreateToken {
+                token: token.hash(),
+                grant,
+            },
+            false,
+        )
+        .await?;
+    Ok(wire::JoinToken {
+        token: token.reveal().to_owned(),
+        expire_time: Some(convert::stamp(expires)),
+    })
 }
 
 fn labels(given: std::collections::HashMap<String, String>) -> Result<BTreeMap<Label, String>, Status> {
@@ -76,7 +93,11 @@ fn to_wire(state: &State, host: &Host, now: Time) -> wire::Host {
         host: host.id.to_string(),
         datacenter: host.datacenter.to_string(),
         pool: host.pool.to_string(),
-        labels: host.labels.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
+        labels: host
+            .labels
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.clone()))
+            .collect(),
         attached: host.is_attached(),
         in_service: host.in_service(),
         standings: host.standings.iter().map(|(app, on)| standing(app, on)).collect(),

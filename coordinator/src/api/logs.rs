@@ -23,7 +23,9 @@ pub(super) fn read(control: &Control, request: wire::ReadLogsRequest) -> Result<
     let (_, rollout) = field::rollout(&request.name)?;
     let is_known = control.reader.latest().state.rollouts.contains_key(&rollout);
     if !is_known {
-        return Err(status::not_found(&format!("there is no rollout {rollout}, or it is no longer kept")));
+        return Err(status::not_found(&format!(
+            "there is no rollout {rollout}, or it is no longer kept"
+        )));
     }
     let follower = Follower {
         wanted: Wanted {
@@ -88,7 +90,11 @@ impl Follower {
 
     fn is_over(&mut self) -> bool {
         let latest = self.reader.mark_latest();
-        latest.state.rollouts.get(&self.wanted.rollout).is_none_or(|rollout| rollout.status.is_over())
+        latest
+            .state
+            .rollouts
+            .get(&self.wanted.rollout)
+            .is_none_or(|rollout| rollout.status.is_over())
     }
 
     async fn list(&mut self) -> Result<(), Status> {
@@ -124,7 +130,10 @@ impl Follower {
     }
 
     fn offset(&self, attempt: &Attempt) -> u64 {
-        self.read.get(&(attempt.host.clone(), attempt.attempt)).copied().unwrap_or(0)
+        self.read
+            .get(&(attempt.host.clone(), attempt.attempt))
+            .copied()
+            .unwrap_or(0)
     }
 
     async fn wait(&mut self) -> Result<(), Status> {
@@ -138,7 +147,11 @@ impl Follower {
 }
 
 fn stopping() -> Status {
-    status::with_reason(Code::Unavailable, "STOPPING", "the coordinator is stopping; read again in a moment")
+    status::with_reason(
+        Code::Unavailable,
+        "STOPPING",
+        "the coordinator is stopping; read again in a moment",
+    )
 }
 
 /// Runs disk work away from the runtime's threads.

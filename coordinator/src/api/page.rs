@@ -26,20 +26,27 @@ pub(super) fn size(asked: i32) -> Result<usize, Status> {
 
 impl Page {
     pub(super) fn new(page_size: i32, page_token: &str) -> Result<Self, Status> {
-        let after = if page_token.is_empty() { None } else { Some(decode(page_token)?) };
-        Ok(Self { size: size(page_size)?, after })
+        let after = if page_token.is_empty() {
+            None
+        } else {
+            Some(decode(page_token)?)
+        };
+        Ok(Self {
+            size: size(page_size)?,
+            after,
+        })
     }
 
     /// Takes a page from items that begin behind [`Page::after`], and the token for the next.
-    pub(super) fn take<T>(
-        &self,
-        items: impl IntoIterator<Item = T>,
-        key: impl Fn(&T) -> String,
-    ) -> (Vec<T>, String) {
+    pub(super) fn take<T>(&self, items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
         let mut items = items.into_iter();
         let page: Vec<T> = items.by_ref().take(self.size).collect();
         let more = items.next().is_some();
-        let token = page.last().filter(|_| more).map(|last| hex::encode(key(last))).unwrap_or_default();
+        let token = page
+            .last()
+            .filter(|_| more)
+            .map(|last| hex::encode(key(last)))
+            .unwrap_or_default();
         (page, token)
     }
 }
@@ -57,11 +64,13 @@ mod tests {
     fn pages_follow_one_another_without_gap_or_repeat() {
         let all: Vec<u32> = (10..20).collect();
         let mut token = String::new();
-        let mut seen = Vec::new();
+        let mut seen: Vec<&u32> = Vec::new();
         loop {
             let page = Page::new(4, &token).unwrap();
             let after = page.after.clone();
-            let rest = all.iter().filter(|n| after.as_ref().is_none_or(|after| n.to_string() > *after));
+            let rest = all
+                .iter()
+                .filter(|n| after.as_ref().is_none_or(|after| n.to_string() > *after));
             let (items, next) = page.take(rest, |n| n.to_string());
             assert!(items.len() <= 4);
             seen.extend(items);
@@ -75,7 +84,10 @@ mod tests {
 
     #[test]
     fn sizes_are_bounded_and_made_up_tokens_refused() {
-        assert_eq!((size(0).unwrap(), size(7).unwrap(), size(i32::MAX).unwrap()), (100, 7, 1000));
+        assert_eq!(
+            (size(0).unwrap(), size(7).unwrap(), size(i32::MAX).unwrap()),
+            (100, 7, 1000)
+        );
         assert!(size(-1).is_err());
         assert!(Page::new(0, "zz").is_err() && Page::new(0, "ff").is_err());
     }

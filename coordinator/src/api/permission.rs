@@ -61,7 +61,9 @@ pub fn check(identity: Option<&Identity>, rpc: &str) -> Result<(), Status> {
     let (name, role) = match identity {
         Some(Identity::Person { name, role }) => (name, *role),
         Some(Identity::Host(host)) => {
-            return denied(format!("this certificate is the host {host}'s; people ask with their own"));
+            return denied(format!(
+                "this certificate is the host {host}'s; people ask with their own"
+            ));
         }
         None => return Err(Status::unauthenticated("no client certificate was shown")),
     };
@@ -102,7 +104,10 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let rpc = request.uri().path().rsplit('/').next().unwrap_or_default();
-        let identity = request.extensions().get::<ConnectInfo>().and_then(|info| info.identity.as_ref());
+        let identity = request
+            .extensions()
+            .get::<ConnectInfo>()
+            .and_then(|info| info.identity.as_ref());
         match check(identity, rpc) {
             Ok(()) => Either::Right(self.0.call(request)),
             Err(denied) => Either::Left(ready(Ok(denied.into_http()))),
@@ -122,12 +127,24 @@ mod tests {
 
     fn rpcs() -> BTreeSet<String> {
         let files = FileDescriptorSet::decode(wire::DESCRIPTORS).unwrap();
-        let control = files.file.iter().find(|file| file.package() == "echelon.control.v1").unwrap();
-        control.service.iter().flat_map(|service| &service.method).map(|method| method.name().to_owned()).collect()
+        let control = files
+            .file
+            .iter()
+            .find(|file| file.package() == "echelon.control.v1")
+            .unwrap();
+        control
+            .service
+            .iter()
+            .flat_map(|service| &service.method)
+            .map(|method| method.name().to_owned())
+            .collect()
     }
 
     fn person(role: Role) -> Identity {
-        Identity::Person { name: Person::new("alice").unwrap(), role }
+        Identity::Person {
+            name: Person::new("alice").unwrap(),
+            role,
+        }
     }
 
     #[test]
@@ -141,7 +158,11 @@ mod tests {
     fn every_role_may_call_what_it_may_and_nothing_else() {
         let approver = ["ApproveRollout", "RejectRollout"];
         let admin = ["CreateJoinToken"];
-        let is_read = |rpc: &str| ["Get", "List", "Watch", "Read", "Explain"].iter().any(|verb| rpc.starts_with(verb));
+        let is_read = |rpc: &str| {
+            ["Get", "List", "Watch", "Read", "Explain"]
+                .iter()
+                .any(|verb| rpc.starts_with(verb))
+        };
         for rpc in rpcs() {
             for role in [Role::Viewer, Role::Deployer, Role::Approver, Role::Admin] {
                 let may = match role {

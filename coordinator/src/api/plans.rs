@@ -5,9 +5,7 @@ use echelon_engine::{
     command::{Command, PlanRequest},
     plan::{HostPlan, LanePlan, Plan, PoolPlan, WavePlan},
 };
-use echelon_proto::{
-    App, Datacenter, HostId, Person, PlanId, PlaybookName, ReleaseName, wire::control as wire,
-};
+use echelon_proto::{App, Datacenter, HostId, Person, PlanId, PlaybookName, ReleaseName, wire::control as wire};
 use tonic::Status;
 
 use super::{Control, convert, field, status};
@@ -22,7 +20,9 @@ pub(super) async fn create(
 ) -> Result<wire::Plan, Status> {
     let command = Command::CreatePlan(wanted(&request)?);
     let (reply, state) = control.wish(by, command, false).await?;
-    let Reply::Plan(id) = reply else { return Err(Status::internal("a plan was asked for and none was given")) };
+    let Reply::Plan(id) = reply else {
+        return Err(Status::internal("a plan was asked for and none was given"));
+    };
     find(&state, &id)
 }
 
@@ -33,7 +33,10 @@ pub(super) fn wanted(request: &wire::CreatePlanRequest) -> Result<PlanRequest, S
         Some((name, version)) => (name, Some(field::parsed("playbook", version.parse::<u32>())?)),
         None => (request.playbook.as_str(), None),
     };
-    let datacenters = request.datacenters.iter().map(|name| field::parsed("datacenters", Datacenter::new(name)));
+    let datacenters = request
+        .datacenters
+        .iter()
+        .map(|name| field::parsed("datacenters", Datacenter::new(name)));
     Ok(PlanRequest {
         app: field::parsed("app", App::new(&request.app))?,
         release: field::parsed("release", ReleaseName::new(&request.release))?,
@@ -51,7 +54,11 @@ pub(super) fn get(control: &Control, request: &wire::GetPlanRequest) -> Result<w
 
 fn find(state: &State, id: &PlanId) -> Result<wire::Plan, Status> {
     let plan = state.plans.get(id).map(|plan| to_wire(state, plan));
-    plan.ok_or_else(|| status::not_found(&format!("there is no plan {id}, or it is no longer kept; make it again")))
+    plan.ok_or_else(|| {
+        status::not_found(&format!(
+            "there is no plan {id}, or it is no longer kept; make it again"
+        ))
+    })
 }
 
 fn to_wire(state: &State, plan: &Plan) -> wire::Plan {
@@ -68,7 +75,11 @@ fn to_wire(state: &State, plan: &Plan) -> wire::Plan {
         playbook: format!("{}@{}", body.playbook, body.version),
         operation: body.operation.to_string(),
         fingerprint: plan.fingerprint.to_string(),
-        lanes: plan.lanes.iter().map(|plan| lane(state, plan, max_parallel.unwrap_or_default())).collect(),
+        lanes: plan
+            .lanes
+            .iter()
+            .map(|plan| lane(state, plan, max_parallel.unwrap_or_default()))
+            .collect(),
         skipped_hosts: body.skipped.iter().map(ToString::to_string).collect(),
         create_time: Some(convert::stamp(plan.at)),
         created_by: plan.by.to_string(),

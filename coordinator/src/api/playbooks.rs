@@ -17,18 +17,25 @@ pub(super) async fn push(
     let text = request.text;
     let playbook = read(&text)?;
     let (name, version) = (playbook.name.clone(), playbook.version);
-    let command = Command::PushPlaybook { playbook: Box::new(playbook), text };
+    let command = Command::PushPlaybook {
+        playbook: Box::new(playbook),
+        text,
+    };
     let (_, state) = control.wish(by, command, request.validate_only).await?;
-    let pushed = state.playbook(&name, Some(version)).map(|pushed| to_wire(pushed, false));
+    let pushed = state
+        .playbook(&name, Some(version))
+        .map(|pushed| to_wire(pushed, false));
     pushed.ok_or_else(|| Status::internal("the playbook is not there although it was pushed"))
 }
 
 /// Checks the text; all that is wrong is told at once.
 fn read(text: &str) -> Result<echelon_playbooks::Playbook, Status> {
-    echelon_playbooks::read(text).map(|checked| checked.playbook).map_err(|faults| {
-        let violations = faults.0.iter().map(|fault| ("text".to_owned(), fault.to_string()));
-        status::invalid_fields(&faults.to_string(), violations)
-    })
+    echelon_playbooks::read(text)
+        .map(|checked| checked.playbook)
+        .map_err(|faults| {
+            let violations = faults.0.iter().map(|fault| ("text".to_owned(), fault.to_string()));
+            status::invalid_fields(&faults.to_string(), violations)
+        })
 }
 
 pub(super) fn get(control: &Control, request: &wire::GetPlaybookRequest) -> Result<wire::Playbook, Status> {
@@ -44,7 +51,9 @@ pub(super) fn get(control: &Control, request: &wire::GetPlaybookRequest) -> Resu
     let found = state.playbook(&name, version).map(|pushed| to_wire(pushed, true));
     found.ok_or_else(|| {
         let what = version.map_or(name.to_string(), |version| format!("{name}@{version}"));
-        status::not_found(&format!("there is no playbook {what}; `echelon playbook list` shows them"))
+        status::not_found(&format!(
+            "there is no playbook {what}; `echelon playbook list` shows them"
+        ))
     })
 }
 
@@ -58,7 +67,10 @@ pub(super) fn list(
     let rest = all.filter(|pushed| page.after.as_ref().is_none_or(|after| key(pushed) > *after));
     let (playbooks, next_page_token) = page.take(rest, |pushed| key(pushed));
     let playbooks = playbooks.into_iter().map(|pushed| to_wire(pushed, false)).collect();
-    Ok(wire::ListPlaybooksResponse { playbooks, next_page_token })
+    Ok(wire::ListPlaybooksResponse {
+        playbooks,
+        next_page_token,
+    })
 }
 
 /// In the order of the state: a name holds no NUL, which sorts before all that it holds.

@@ -20,9 +20,13 @@ pub(super) async fn create(
     field::request_id(&request.request_id)?;
     let artifact = artifact(&request)?;
     let (app, release) = (artifact.app.clone(), artifact.release.clone());
-    let (_, state) = control.wish(by, Command::CreateRelease(artifact), request.validate_only).await?;
+    let (_, state) = control
+        .wish(by, Command::CreateRelease(artifact), request.validate_only)
+        .await?;
     let created = state.release(&app, &release);
-    created.map(to_wire).ok_or_else(|| Status::internal("the release is not there although it was created"))
+    created
+        .map(to_wire)
+        .ok_or_else(|| Status::internal("the release is not there although it was created"))
 }
 
 fn artifact(request: &wire::CreateReleaseRequest) -> Result<Artifact, Status> {
@@ -31,7 +35,10 @@ fn artifact(request: &wire::CreateReleaseRequest) -> Result<Artifact, Status> {
     let url = request.url.as_str();
     match (url.is_empty(), sha256) {
         (false, None) => {
-            return Err(status::invalid("sha256", "is empty; an artifact needs it, as `sha256sum` prints it"));
+            return Err(status::invalid(
+                "sha256",
+                "is empty; an artifact needs it, as `sha256sum` prints it",
+            ));
         }
         (true, Some(_)) => return Err(status::invalid("url", "is empty although there is a sha256")),
         (true, None) | (false, Some(_)) => {}
@@ -64,11 +71,17 @@ pub(super) fn list(
     let page = Page::new(request.page_size, &request.page_token)?;
     let app: Option<App> = field::optional("app", &request.app)?;
     let (state, _) = control.latest();
-    let apps = state.releases.iter().filter(|(of, _)| app.as_ref().is_none_or(|app| app == *of));
+    let apps = state
+        .releases
+        .iter()
+        .filter(|(of, _)| app.as_ref().is_none_or(|app| app == *of));
     let all = apps.flat_map(|(_, releases)| releases.values());
     let rest = all.filter(|release| page.after.as_ref().is_none_or(|after| key(release) > *after));
     let (releases, next_page_token) = page.take(rest, |release| key(release));
-    Ok(wire::ListReleasesResponse { releases: releases.into_iter().map(to_wire).collect(), next_page_token })
+    Ok(wire::ListReleasesResponse {
+        releases: releases.into_iter().map(to_wire).collect(),
+        next_page_token,
+    })
 }
 
 /// In the order of the state: a name holds no NUL, which sorts before all that it holds.
@@ -77,7 +90,13 @@ fn key(release: &Release) -> String {
 }
 
 fn to_wire(release: &Release) -> wire::Release {
-    let Artifact { app, release: name, url, sha256, size_bytes } = &release.artifact;
+    let Artifact {
+        app,
+        release: name,
+        url,
+        sha256,
+        size_bytes,
+    } = &release.artifact;
     wire::Release {
         name: format!("apps/{app}/releases/{name}"),
         app: app.to_string(),

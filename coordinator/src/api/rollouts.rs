@@ -79,10 +79,15 @@ fn named(control: &Control, name: &str) -> Result<(State, Time, RolloutId), Stat
 }
 
 fn find<'a>(state: &'a State, app: Option<&str>, id: &RolloutId) -> Result<&'a Rollout, Status> {
-    let found = state.rollouts.get(id).filter(|rollout| app.is_none_or(|app| rollout.app.as_str() == app));
+    let found = state
+        .rollouts
+        .get(id)
+        .filter(|rollout| app.is_none_or(|app| rollout.app.as_str() == app));
     found.ok_or_else(|| {
         let of = app.map(|app| format!(" of app {app}")).unwrap_or_default();
-        let text = format!("there is no rollout {id}{of}, or it is no longer kept; `echelon rollout list` shows those that are");
+        let text = format!(
+            "there is no rollout {id}{of}, or it is no longer kept; `echelon rollout list` shows those that are"
+        );
         status::not_found(&text)
     })
 }
@@ -105,7 +110,10 @@ pub(super) fn list(
     newest_first.sort_by_key(|rollout| std::cmp::Reverse(rollout.number));
     let (rollouts, next_page_token) = page.take(newest_first, |rollout| rollout.number.to_string());
     let rollouts = rollouts.into_iter().map(|rollout| shape::rollout(&state, rollout, now));
-    Ok(wire::ListRolloutsResponse { rollouts: rollouts.collect::<Result<_, _>>()?, next_page_token })
+    Ok(wire::ListRolloutsResponse {
+        rollouts: rollouts.collect::<Result<_, _>>()?,
+        next_page_token,
+    })
 }
 
 pub(super) fn events(
@@ -133,5 +141,7 @@ pub(super) fn explain(
         who: said.who,
         command: said.command,
     });
-    Ok(wire::ExplainRolloutResponse { explanations: explanations.collect() })
+    Ok(wire::ExplainRolloutResponse {
+        explanations: explanations.collect(),
+    })
 }

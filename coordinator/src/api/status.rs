@@ -59,8 +59,7 @@ pub fn invalid(field: &str, text: &str) -> Status {
 /// Fields that cannot be taken as they are, with a text for people.
 #[must_use]
 pub fn invalid_fields(text: &str, violations: impl IntoIterator<Item = (String, String)>) -> Status {
-    let mut details =
-        ErrorDetails::with_error_info(Reason::Invalid.name(), DOMAIN, HashMap::<String, String>::new());
+    let mut details = ErrorDetails::with_error_info(Reason::Invalid.name(), DOMAIN, HashMap::<String, String>::new());
     for (field, description) in violations {
         details.add_bad_request_violation(field, description);
     }
@@ -76,7 +75,10 @@ mod tests {
         let status = refused(&Reason::EtagMismatch.refusal("r7 has changed"));
         assert_eq!((status.code(), status.message()), (Code::Aborted, "r7 has changed"));
         let info = status.get_error_details().error_info().unwrap().clone();
-        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("ETAG_MISMATCH", "echelon"));
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("ETAG_MISMATCH", "echelon")
+        );
     }
 
     #[test]
@@ -84,6 +86,9 @@ mod tests {
         let status = invalid("app", "is empty");
         let details = status.get_error_details();
         let violation = &details.bad_request().unwrap().field_violations[0];
-        assert_eq!((violation.field.as_str(), violation.description.as_str()), ("app", "is empty"));
+        assert_eq!(
+            (violation.field.as_str(), violation.description.as_str()),
+            ("app", "is empty")
+        );
     }
 }

@@ -102,7 +102,11 @@ impl Dump {
 
     fn print(&self, out: &mut dyn Write, sequence: u64, entry: &Entry) -> io::Result<()> {
         if self.output == Form::Json {
-            return writeln!(out, "{}", json!({ "sequence": sequence, "at": entry.at, "records": entry.records }));
+            return writeln!(
+                out,
+                "{}",
+                json!({ "sequence": sequence, "at": entry.at, "records": entry.records })
+            );
         }
         for record in &entry.records {
             writeln!(out, "{sequence:>8}  {}  {}", entry.at, serde_json::to_string(record)?)?;
@@ -132,7 +136,12 @@ fn replay(journal: &Journal<Entry>, out: &mut dyn Write) -> Result<(), Error> {
     let playbooks: usize = state.playbooks.values().map(BTreeMap::len).sum();
     writeln!(out, "releases    {releases}")?;
     writeln!(out, "playbooks   {playbooks}")?;
-    writeln!(out, "rollouts    {}, {} active", state.rollouts.size(), state.active.len())?;
+    writeln!(
+        out,
+        "rollouts    {}, {} active",
+        state.rollouts.size(),
+        state.active.len()
+    )?;
     let mut rollouts: Vec<_> = state.rollouts.values().collect();
     rollouts.sort_by_key(|rollout| rollout.number);
     for rollout in rollouts {
@@ -149,13 +158,26 @@ fn replay(journal: &Journal<Entry>, out: &mut dyn Write) -> Result<(), Error> {
 fn check(journal: &Journal<Entry>, out: &mut dyn Write) -> Result<(), Error> {
     let restored = restored(journal)?;
     let (first, last) = journal.span();
-    writeln!(out, "whole: entries {first} to {last}, snapshot at {}", restored.snapshot)?;
+    writeln!(
+        out,
+        "whole: entries {first} to {last}, snapshot at {}",
+        restored.snapshot
+    )?;
     if restored.engine.owed() != &restored.engine.owed_from_scratch() {
-        return Err(Error::Check("what is owed, kept step by step, is not what the state owes"));
+        return Err(Error::Check(
+            "what is owed, kept step by step, is not what the state owes",
+        ));
     }
-    writeln!(out, "owed: {} effects, kept step by step as from scratch", restored.engine.owed().len())?;
+    writeln!(
+        out,
+        "owed: {} effects, kept step by step as from scratch",
+        restored.engine.owed().len()
+    )?;
     if first > 1 {
-        writeln!(out, "state: entries before {first} are no longer kept, so the snapshot cannot be proved from them")?;
+        writeln!(
+            out,
+            "state: entries before {first} are no longer kept, so the snapshot cannot be proved from them"
+        )?;
         return Ok(());
     }
     let mut engine = Engine::new(echelon_engine::Config::default(), State::default());
@@ -165,8 +187,14 @@ fn check(journal: &Journal<Entry>, out: &mut dyn Write) -> Result<(), Error> {
         }
     })?;
     if engine.state() != restored.engine.state() {
-        return Err(Error::Check("the replay from the first entry leads to another state than snapshot and tail"));
+        return Err(Error::Check(
+            "the replay from the first entry leads to another state than snapshot and tail",
+        ));
     }
-    writeln!(out, "state: the replay from the first entry leads to the same as snapshot and tail, {}", digest(engine.state())?)?;
+    writeln!(
+        out,
+        "state: the replay from the first entry leads to the same as snapshot and tail, {}",
+        digest(engine.state())?
+    )?;
     Ok(())
 }

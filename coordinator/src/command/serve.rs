@@ -53,7 +53,10 @@ impl Serve {
 fn announce(addresses: &Addresses) {
     let Addresses { agents, people } = addresses;
     // Nobody may be reading: the same is in the file.
-    let _read = writeln!(std::io::stdout(), "echelon-coordinator: agents {agents}, people {people}");
+    let _read = writeln!(
+        std::io::stdout(),
+        "echelon-coordinator: agents {agents}, people {people}"
+    );
     tell(NotifyState::Ready);
 }
 

@@ -67,7 +67,8 @@ impl Inbox {
     /// [`Unmet`]
     pub async fn ask(&self, event: Event) -> Answer {
         let (sender, receiver) = oneshot::channel();
-        self.post(event, Box::new(move |answer| drop(sender.send(answer)))).await;
+        self.post(event, Box::new(move |answer| drop(sender.send(answer))))
+            .await;
         receiver.await.unwrap_or(Err(Unmet::Stopping))
     }
 

@@ -94,11 +94,23 @@ pub fn start(
     runners: impl FnMut(Vec<Change>) + Send + 'static,
 ) -> io::Result<Running> {
     let (publish, newest) = watch::channel(Arc::new(published(&driver)));
-    let reader = Reader { newest, story: driver.story().clone(), config };
+    let reader = Reader {
+        newest,
+        story: driver.story().clone(),
+        config,
+    };
     let term = driver.state().term;
     let (end, ended) = oneshot::channel();
     let clock = Clock::at(driver.now());
-    let body = Loop { driver, letters, runners, publish, clock, inbox: inbox.clone(), runtime: Handle::current() };
+    let body = Loop {
+        driver,
+        letters,
+        runners,
+        publish,
+        clock,
+        inbox: inbox.clone(),
+        runtime: Handle::current(),
+    };
     thread::Builder::new().name("driver".into()).spawn(move || {
         // Nobody may be left to hear how it ended.
         let _heard = end.send(body.run());
@@ -107,7 +119,11 @@ pub fn start(
 }
 
 fn published(driver: &Driver) -> Published {
-    Published { state: driver.state().clone(), sequence: driver.sequence(), at: driver.now() }
+    Published {
+        state: driver.state().clone(),
+        sequence: driver.sequence(),
+        at: driver.now(),
+    }
 }
 
 struct Loop<R> {
@@ -218,7 +234,10 @@ struct Clock {
 
 impl Clock {
     fn at(base: Time) -> Self {
-        Self { base, since: Instant::now() }
+        Self {
+            base,
+            since: Instant::now(),
+        }
     }
 
     fn now(&mut self) -> Time {

@@ -68,7 +68,10 @@ impl Story {
         let mut told = self.0.write().unwrap_or_else(PoisonError::into_inner);
         told.count += lines.len();
         for line in lines {
-            told.rollouts.entry(line.view.rollout.clone()).or_default().push_back(Arc::new(line));
+            told.rollouts
+                .entry(line.view.rollout.clone())
+                .or_default()
+                .push_back(Arc::new(line));
         }
         if told.rollouts.len() > rollouts.size() {
             told.rollouts.retain(|id, _| rollouts.contains_key(id));
@@ -83,10 +86,15 @@ impl Story {
     #[must_use]
     pub fn page(&self, rollout: &RolloutId, from: u64, max: usize) -> Page {
         let told = self.read();
-        let Some(all) = told.rollouts.get(rollout) else { return Page::default() };
+        let Some(all) = told.rollouts.get(rollout) else {
+            return Page::default();
+        };
         let begin = all.partition_point(|line| line.sequence < from);
         let lines = all.range(begin..).take(max).cloned().collect();
-        Page { lines, next: all.get(begin + max).map(|line| line.sequence) }
+        Page {
+            lines,
+            next: all.get(begin + max).map(|line| line.sequence),
+        }
     }
 
     /// Lines of a rollout that people caused.
@@ -106,7 +114,11 @@ impl Told {
     /// Drops the lines of the rollout that began first; of the only one, its older half.
     fn shorten(&mut self) {
         let begin = |lines: &VecDeque<Arc<Line>>| lines.front().map_or(0, |line| line.sequence);
-        let oldest = self.rollouts.iter().min_by_key(|(_, lines)| begin(lines)).map(|(id, _)| id.clone());
+        let oldest = self
+            .rollouts
+            .iter()
+            .min_by_key(|(_, lines)| begin(lines))
+            .map(|(id, _)| id.clone());
         let Some(oldest) = oldest else { return };
         if self.rollouts.len() > 1 {
             let gone = self.rollouts.remove(&oldest).map_or(0, |lines| lines.len());
@@ -162,7 +174,9 @@ mod tests {
     fn beyond_the_bound_the_oldest_rollout_goes_then_the_older_half() {
         let mut told = Told::default();
         for (rollout, begin) in [("r2", 1), ("r1", 10)] {
-            let lines = (begin..begin + 4).map(|sequence| Arc::new(line(rollout, sequence))).collect();
+            let lines = (begin..begin + 4)
+                .map(|sequence| Arc::new(line(rollout, sequence)))
+                .collect();
             told.rollouts.insert(RolloutId::new(rollout).unwrap(), lines);
             told.count += 4;
         }

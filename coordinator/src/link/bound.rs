@@ -15,7 +15,9 @@ pub(super) fn bytes(field: &str, data: &[u8], max: usize) -> Result<(), Status> 
 
 pub(super) fn count(field: &str, found: usize, max: usize, unit: &str) -> Result<(), Status> {
     if found > max {
-        return Err(Status::invalid_argument(format!("{field} has {found} {unit}; at most {max} are taken")));
+        return Err(Status::invalid_argument(format!(
+            "{field} has {found} {unit}; at most {max} are taken"
+        )));
     }
     Ok(())
 }

@@ -78,7 +78,10 @@ pub(super) fn report(host: &HostId, report: wire::Report) -> Result<Event, Statu
     bound::bytes("report.tail", report.tail.as_bytes(), limits::TAIL_BYTES_MAX)?;
     let result = match report.result() {
         WireResult::Unspecified => {
-            return Err(Status::invalid_argument(format!("report.result {} is not known", report.result)));
+            return Err(Status::invalid_argument(format!(
+                "report.result {} is not known",
+                report.result
+            )));
         }
         WireResult::Done => PhaseResult::Done,
         WireResult::AlreadyDone => PhaseResult::AlreadyDone,
@@ -148,24 +151,47 @@ mod tests {
     }
 
     fn wire_fence() -> wire::Fence {
-        wire::Fence { term: 1, rollout: "r1".into(), host: "web-1".into(), phase: "install".into(), attempt: 1 }
+        wire::Fence {
+            term: 1,
+            rollout: "r1".into(),
+            host: "web-1".into(),
+            phase: "install".into(),
+            attempt: 1,
+        }
     }
 
     fn wire_hello() -> wire::Hello {
-        wire::Hello { protocol: limits::LINK_PROTOCOL, agent_version: "0.1.0".into(), ..Default::default() }
+        wire::Hello {
+            protocol: limits::LINK_PROTOCOL,
+            agent_version: "0.1.0".into(),
+            ..Default::default()
+        }
     }
 
     fn wire_report() -> wire::Report {
-        wire::Report { fence: Some(wire_fence()), result: WireResult::Done.into(), ..Default::default() }
+        wire::Report {
+            fence: Some(wire_fence()),
+            result: WireResult::Done.into(),
+            ..Default::default()
+        }
     }
 
     #[test]
     fn a_host_that_speaks_of_another_is_refused() {
-        let other = wire::Fence { host: "web-2".into(), ..wire_fence() };
+        let other = wire::Fence {
+            host: "web-2".into(),
+            ..wire_fence()
+        };
         let code = |result: Result<_, Status>| result.map(drop).unwrap_err().code();
-        let said = wire::Report { fence: Some(other.clone()), ..wire_report() };
+        let said = wire::Report {
+            fence: Some(other.clone()),
+            ..wire_report()
+        };
         assert_eq!(code(report(&host(), said).map(drop)), tonic::Code::PermissionDenied);
-        let said = wire::Hello { running: vec![other], ..wire_hello() };
+        let said = wire::Hello {
+            running: vec![other],
+            ..wire_hello()
+        };
         assert_eq!(code(hello(&host(), said).map(drop)), tonic::Code::PermissionDenied);
         assert!(report(&host(), wire_report()).is_ok());
     }
@@ -173,21 +199,47 @@ mod tests {
     #[test]
     fn each_field_beyond_its_bound_is_named_with_the_bound() {
         let reports = [
-            wire::Report { tail: "x".repeat(limits::TAIL_BYTES_MAX + 1), ..wire_report() },
-            wire::Report { message: "x".repeat(limits::MESSAGE_CHARS_MAX + 1), ..wire_report() },
-            wire::Report { result: 99, ..wire_report() },
-            wire::Report { fence: None, ..wire_report() },
+            wire::Report {
+                tail: "x".repeat(limits::TAIL_BYTES_MAX + 1),
+                ..wire_report()
+            },
+            wire::Report {
+                message: "x".repeat(limits::MESSAGE_CHARS_MAX + 1),
+                ..wire_report()
+            },
+            wire::Report {
+                result: 99,
+                ..wire_report()
+            },
+            wire::Report {
+                fence: None,
+                ..wire_report()
+            },
         ];
         for (said, named) in reports.into_iter().zip(["4097", "1025", "99", "fence"]) {
             let status = report(&host(), said).unwrap_err();
             assert!(status.message().contains(named), "{status}");
         }
-        let many = (0..=limits::LABELS_MAX).map(|n| (format!("l{n}"), String::new())).collect();
+        let many = (0..=limits::LABELS_MAX)
+            .map(|n| (format!("l{n}"), String::new()))
+            .collect();
         let hellos = [
-            wire::Hello { labels: many, ..wire_hello() },
-            wire::Hello { labels: [("a b".into(), String::new())].into(), ..wire_hello() },
-            wire::Hello { standings: vec![wire::Standing::default(); STANDINGS_MAX + 1], ..wire_hello() },
-            wire::Hello { protocol: 9, ..wire_hello() },
+            wire::Hello {
+                labels: many,
+                ..wire_hello()
+            },
+            wire::Hello {
+                labels: [("a b".into(), String::new())].into(),
+                ..wire_hello()
+            },
+            wire::Hello {
+                standings: vec![wire::Standing::default(); STANDINGS_MAX + 1],
+                ..wire_hello()
+            },
+            wire::Hello {
+                protocol: 9,
+                ..wire_hello()
+            },
         ];
         for (said, named) in hellos.into_iter().zip(["65", "a b", "65", "version 9"]) {
             let status = hello(&host(), said).unwrap_err();

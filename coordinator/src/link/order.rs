@@ -15,7 +15,10 @@ use crate::sessions::Item;
 
 pub(super) fn message(item: &Item, heartbeat_ms: u32) -> CoordinatorMessage {
     let body = match item {
-        Item::Welcome { term } => Body::Welcome(wire::Welcome { term: *term, heartbeat_ms }),
+        Item::Welcome { term } => Body::Welcome(wire::Welcome {
+            term: *term,
+            heartbeat_ms,
+        }),
         Item::Owed(effect) => match effect.as_ref() {
             Effect::Order(owed) => Body::Order(order(owed)),
             Effect::Watch(owed) => Body::Watch(watch(owed)),
@@ -86,12 +89,14 @@ fn action(action: &Action<String>) -> wire::Action {
         Action::Run(program) => Kind::Run(run(program)),
         Action::Http(check) => Kind::Http(http(check)),
         Action::Tcp(check) => Kind::Tcp(tcp(check)),
-        Action::Systemd { unit, verb } => {
-            Kind::Systemd(wire::Systemd { unit: unit.clone(), verb: systemd_verb(*verb).into() })
-        }
-        Action::Artifact { verb, release: _, keep } => {
-            Kind::Artifact(wire::Artifact { verb: artifact_verb(*verb).into(), keep: keep.unwrap_or(0) })
-        }
+        Action::Systemd { unit, verb } => Kind::Systemd(wire::Systemd {
+            unit: unit.clone(),
+            verb: systemd_verb(*verb).into(),
+        }),
+        Action::Artifact { verb, release: _, keep } => Kind::Artifact(wire::Artifact {
+            verb: artifact_verb(*verb).into(),
+            keep: keep.unwrap_or(0),
+        }),
     };
     wire::Action { kind: Some(kind) }
 }

@@ -26,10 +26,15 @@ impl Receiver {
     }
 
     async fn next(mut self) -> Result<Option<(OutputAck, Self)>, Status> {
-        let Some(chunk) = self.inbound.message().await? else { return Ok(None) };
+        let Some(chunk) = self.inbound.message().await? else {
+            return Ok(None);
+        };
         let fence = hear::fence(&self.host, chunk.fence.clone())?;
         bound::bytes("output.data", &chunk.data, limits::OUTPUT_CHUNK_BYTES_MAX)?;
-        let ack = OutputAck { fence: Some(order::fence(&fence)), offset: self.take(fence, chunk).await? };
+        let ack = OutputAck {
+            fence: Some(order::fence(&fence)),
+            offset: self.take(fence, chunk).await?,
+        };
         Ok(Some((ack, self)))
     }
 
@@ -41,15 +46,21 @@ impl Receiver {
         let outputs = self.outputs.clone();
         let appended =
             tokio::task::spawn_blocking(move || outputs.append(&fence, chunk.offset, &chunk.data, chunk.last)).await;
-        appended.map_err(|error| Status::internal(format!("writing output ended early: {error}")))?.map_err(|error| {
-            tracing::warn!(host = %self.host, %error, "output is not kept for the moment");
-            Status::unavailable(error.to_string())
-        })
+        appended
+            .map_err(|error| Status::internal(format!("writing output ended early: {error}")))?
+            .map_err(|error| {
+                tracing::warn!(host = %self.host, %error, "output is not kept for the moment");
+                Status::unavailable(error.to_string())
+            })
     }
 
     fn is_ordered(&self, fence: &Fence) -> bool {
         let latest = self.reader.latest();
-        let run = latest.state.rollouts.get(&fence.rollout).and_then(|rollout| rollout.runs.get(&fence.host));
+        let run = latest
+            .state
+            .rollouts
+            .get(&fence.rollout)
+            .and_then(|rollout| rollout.runs.get(&fence.host));
         run.is_some_and(|run| (1..=run.attempts).contains(&fence.attempt))
     }
 }

@@ -27,7 +27,11 @@ impl Dispatch {
     /// For the sessions of a coordinator in this term.
     #[must_use]
     pub fn new(sessions: Arc<Sessions>, term: u64) -> Arc<Self> {
-        Arc::new(Self { sessions, term, owed: Mutex::default() })
+        Arc::new(Self {
+            sessions,
+            term,
+            owed: Mutex::default(),
+        })
     }
 
     /// Something is owed differently. What is not for a host is left to others.
@@ -98,7 +102,10 @@ fn difference(before: Option<&Effect>, now: Option<&Arc<Effect>>) -> Vec<Item> {
     let gone = before.and_then(name);
     let kept = now.and_then(|effect| name(effect));
     let unwatch = gone.filter(|gone| kept.as_ref() != Some(gone)).map(Item::Unwatch);
-    unwatch.into_iter().chain(now.map(|effect| Item::Owed(effect.clone()))).collect()
+    unwatch
+        .into_iter()
+        .chain(now.map(|effect| Item::Owed(effect.clone())))
+        .collect()
 }
 
 #[cfg(test)]
@@ -113,11 +120,17 @@ mod tests {
     use crate::driver::Inbox;
 
     fn watch(host: &str, id: &str) -> (Key, Arc<Effect>) {
-        let repeat = Repeat { consecutive: 1, interval: Span::secs(1) };
+        let repeat = Repeat {
+            consecutive: 1,
+            interval: Span::secs(1),
+        };
         let watch = Watch {
             id: id.into(),
             host: HostId::new(host).unwrap(),
-            probe: Action::Tcp(TcpCheck { address: "127.0.0.1:1".into(), repeat }),
+            probe: Action::Tcp(TcpCheck {
+                address: "127.0.0.1:1".into(),
+                repeat,
+            }),
             every: Span::secs(1),
             unhealthy_after: 1,
         };
@@ -142,7 +155,11 @@ mod tests {
         let welcome = Item::Welcome { term: 7 };
         assert_eq!(all(first.session()), [welcome.clone(), Item::Owed(health.clone())]);
         dispatch.changed(&[(key.clone(), Some(health.clone()))]);
-        assert_eq!(all(first.session()), [], "what has not changed is not sent again in the same session");
+        assert_eq!(
+            all(first.session()),
+            [],
+            "what has not changed is not sent again in the same session"
+        );
 
         let second = sessions.begin(HostId::new("h1").unwrap());
         dispatch.attached(second.session());
@@ -167,7 +184,10 @@ mod tests {
         dispatch.changed(&[(key.clone(), Some(health))]);
         all(session.session());
         dispatch.changed(&[(key, Some(smoke.clone()))]);
-        assert_eq!(all(session.session()), [Item::Unwatch("r1/health".into()), Item::Owed(smoke)]);
+        assert_eq!(
+            all(session.session()),
+            [Item::Unwatch("r1/health".into()), Item::Owed(smoke)]
+        );
     }
 
     #[tokio::test]
@@ -175,8 +195,10 @@ mod tests {
         let (inbox, _letters) = Inbox::new();
         let sessions = Sessions::new(inbox, Duration::from_secs(5));
         let dispatch = Dispatch::new(sessions.clone(), 1);
-        let (slow, fine) =
-            (sessions.begin(HostId::new("h1").unwrap()), sessions.begin(HostId::new("h2").unwrap()));
+        let (slow, fine) = (
+            sessions.begin(HostId::new("h1").unwrap()),
+            sessions.begin(HostId::new("h2").unwrap()),
+        );
         dispatch.attached(slow.session());
         dispatch.attached(fine.session());
         for n in 0..100 {

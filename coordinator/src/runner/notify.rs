@@ -37,7 +37,13 @@ impl Notify {
     /// For these receivers.
     #[must_use]
     pub fn new(receivers: Vec<WebhookConfig>, webhook: Webhook, inbox: Inbox) -> Arc<Self> {
-        Arc::new(Self { receivers, webhook, inbox, waiting: Mutex::default(), wake: sync::Notify::new() })
+        Arc::new(Self {
+            receivers,
+            webhook,
+            inbox,
+            waiting: Mutex::default(),
+            wake: sync::Notify::new(),
+        })
     }
 
     /// Something is owed differently. What is not word to the outside is left to others.
@@ -79,7 +85,9 @@ impl Notify {
     }
 
     async fn tell(&self, number: u64, effect: Arc<Effect>) {
-        let Effect::Notify(notification) = effect.as_ref() else { return };
+        let Effect::Notify(notification) = effect.as_ref() else {
+            return;
+        };
         let mut delivered = true;
         for receiver in self.receivers.iter().filter(|receiver| wants(receiver, notification)) {
             if let Err(error) = self.webhook.post(&receiver.url, notification).await {
@@ -87,7 +95,9 @@ impl Notify {
                 delivered = false;
             }
         }
-        self.inbox.post(Event::NotificationSettled { number, delivered }, Box::new(drop)).await;
+        self.inbox
+            .post(Event::NotificationSettled { number, delivered }, Box::new(drop))
+            .await;
     }
 }
 
@@ -124,15 +134,26 @@ mod tests {
     #[tokio::test]
     async fn what_is_wanted_is_posted_and_everything_is_settled() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
-        let receivers = vec![WebhookConfig { url, events: vec!["rollout_started".into()] }];
+        let url = format!("http://{}/hook", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let receivers = vec![WebhookConfig {
+            url,
+            events: vec!["rollout_started".into()],
+        }];
         let (inbox, mut letters) = Inbox::new();
-        let patience = Patience { tries: 1, ..Patience::default() };
+        let patience = Patience {
+            tries: 1,
+            ..Patience::default()
+        };
         let notify = Notify::new(receivers, Webhook::new(patience).unwrap(), inbox);
         let running = tokio::spawn(notify.clone().run());
         notify.changed(&[owed(1, "rollout_started"), owed(2, "rollout_ended")]);
 
-        let (mut stream, _) = timeout(Duration::from_secs(30), listener.accept()).await.unwrap().unwrap();
+        let (mut stream, _) = timeout(Duration::from_secs(30), listener.accept())
+            .await
+            .unwrap()
+            .unwrap();
         let mut request = String::new();
         while !request.ends_with('}') {
             let mut buffer = [0; 4096];
@@ -140,7 +161,10 @@ mod tests {
             assert!(count > 0, "cut off: {request}");
             request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
         }
-        assert!(request.contains("\"number\":1") && request.contains("rollout_started"), "{request}");
+        assert!(
+            request.contains("\"number\":1") && request.contains("rollout_started"),
+            "{request}"
+        );
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
 
         let mut settled = Vec::new();

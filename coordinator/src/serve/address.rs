@@ -33,6 +33,9 @@ impl Addresses {
             file.write_all(b"\n")?;
             fs::rename(&new, &path)
         };
-        write().map_err(|source| Error::File { path: path.clone(), source })
+        write().map_err(|source| Error::File {
+            path: path.clone(),
+            source,
+        })
     }
 }

@@ -157,7 +157,9 @@ impl Session {
     /// How long nothing was heard.
     #[must_use]
     pub fn silence(&self) -> Duration {
-        self.opened.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
+        self.opened
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
     }
 
     /// The first reason stays.
@@ -241,7 +243,9 @@ mod tests {
         assert!(!session.has_room());
         session.arrive(None);
         assert!(session.has_room());
-        tokio::time::timeout(Duration::from_secs(5), session.stirred()).await.expect("it is told that there is room");
+        tokio::time::timeout(Duration::from_secs(5), session.stirred())
+            .await
+            .expect("it is told that there is room");
     }
 
     #[test]

@@ -19,9 +19,17 @@ pub(in crate::api) fn report(control: &Control, request: &wire::GetReportRequest
     let human = control.reader.story().human(&id);
     Ok(wire::Report {
         rollout: Some(shape::rollout(&state, rollout, now)?),
-        outcomes: account.outcomes.into_iter().map(|(outcome, hosts)| (outcome.to_owned(), hosts)).collect(),
+        outcomes: account
+            .outcomes
+            .into_iter()
+            .map(|(outcome, hosts)| (outcome.to_owned(), hosts))
+            .collect(),
         phase_times: account.phases.into_iter().map(phase).collect(),
-        time_account_ms: account.time.into_iter().map(|(what, time)| (what.name().to_owned(), time.0)).collect(),
+        time_account_ms: account
+            .time
+            .into_iter()
+            .map(|(what, time)| (what.name().to_owned(), time.0))
+            .collect(),
         decisions: account.decisions.iter().map(|made| decision(rollout, made)).collect(),
         human_actions: human.iter().map(|line| shape::event(line)).collect(),
         hosts: account.hosts.into_iter().map(host).collect(),
@@ -39,8 +47,14 @@ fn phase(times: PhaseTimes) -> wire::PhaseTime {
 }
 
 fn decision(rollout: &Rollout, decision: &Decision) -> wire::Decision {
-    let lane = rollout.plan.lanes.iter().find(|lane| lane.datacenter == decision.datacenter);
-    let wave = lane.and_then(|lane| lane.waves.get(decision.wave)).map(|wave| &wave.name);
+    let lane = rollout
+        .plan
+        .lanes
+        .iter()
+        .find(|lane| lane.datacenter == decision.datacenter);
+    let wave = lane
+        .and_then(|lane| lane.waves.get(decision.wave))
+        .map(|wave| &wave.name);
     let verdict = match decision.verdict {
         Verdict::Pass => "pass",
         Verdict::Fail => "fail",

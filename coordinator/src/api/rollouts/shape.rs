@@ -75,7 +75,11 @@ fn wave(wave: WaveView) -> wire::Wave {
         rolled_back: wave.rolled_back,
         debt: wave.debt,
         gates: wave.gates.into_iter().map(gate).collect(),
-        phases: wave.phases.into_iter().map(|(phase, hosts)| (phase.to_string(), hosts)).collect(),
+        phases: wave
+            .phases
+            .into_iter()
+            .map(|(phase, hosts)| (phase.to_string(), hosts))
+            .collect(),
         open_time: wave.opened.map(convert::stamp),
         bake_end_time: wave.bake_end.map(convert::stamp),
     }

@@ -95,5 +95,9 @@ impl Watcher {
 }
 
 fn stopping() -> Status {
-    status::with_reason(Code::Unavailable, "STOPPING", "the coordinator is stopping; watch again from the next event")
+    status::with_reason(
+        Code::Unavailable,
+        "STOPPING",
+        "the coordinator is stopping; watch again from the next event",
+    )
 }
