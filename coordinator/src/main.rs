@@ -1,6 +1,6 @@
 //! `echelon-coordinator`: reads its flags and does what they say.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use clap::{Parser, Subcommand};
 use echelon_coordinator::command::{certificate::Certificate, init::Init, journal::Look, serve::Serve};
@@ -29,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
     match Arguments::parse().command {
         Command::Init(init) => init.run(&mut io::stdout())?,

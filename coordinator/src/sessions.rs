@@ -185,8 +185,11 @@ mod tests {
     fn detached(letters: &mut mpsc::Receiver<Letter>) -> Vec<(String, u64)> {
         let mut all = Vec::new();
         while let Ok(letter) = letters.try_recv() {
-            let Letter::Event(Event::HostDetached { host, session }, _) = letter else {
+            let Letter::Event(event, _) = letter else {
                 panic!("{letter:?}")
+            };
+            let Event::HostDetached { host, session } = *event else {
+                panic!("{event:?}")
             };
             all.push((host.to_string(), session));
         }

@@ -32,7 +32,7 @@ pub enum Unmet {
 /// What the driver takes.
 pub enum Letter {
     /// Something happened.
-    Event(Event, Then),
+    Event(Box<Event>, Then),
     /// A snapshot has been encoded.
     Snapshot(Snapshot),
     /// Take what waits, then end.
@@ -74,7 +74,7 @@ impl Inbox {
 
     /// Puts an event in, waiting for room. When the driver has ended, `then` hears [`Unmet::Stopping`].
     pub async fn post(&self, event: Event, then: Then) {
-        if let Err(refused) = self.0.send(Letter::Event(event, then)).await
+        if let Err(refused) = self.0.send(Letter::Event(Box::new(event), then)).await
             && let Letter::Event(_, then) = refused.0
         {
             then(Err(Unmet::Stopping));

@@ -147,7 +147,7 @@ impl<R: FnMut(Vec<Change>)> Loop<R> {
             let mut stop = false;
             for letter in letters.drain(..) {
                 match letter {
-                    Letter::Event(event, then) => events.push((event, then)),
+                    Letter::Event(event, then) => events.push((*event, then)),
                     Letter::Snapshot(snapshot) => self.driver.save(snapshot)?,
                     Letter::Stop => stop = true,
                 }
@@ -199,7 +199,7 @@ impl<R: FnMut(Vec<Change>)> Loop<R> {
         let mut events = Vec::new();
         while let Ok(letter) = self.letters.try_recv() {
             if let Letter::Event(event, then) = letter {
-                events.push((event, then));
+                events.push((*event, then));
             }
         }
         self.turn(events)

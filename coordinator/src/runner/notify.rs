@@ -170,8 +170,11 @@ mod tests {
         let mut settled = Vec::new();
         for _ in 0..2 {
             let letter = timeout(Duration::from_secs(30), letters.recv()).await.unwrap().unwrap();
-            let Letter::Event(Event::NotificationSettled { number, delivered }, _) = letter else {
+            let Letter::Event(event, _) = letter else {
                 panic!("{letter:?}")
+            };
+            let Event::NotificationSettled { number, delivered } = *event else {
+                panic!("{event:?}")
             };
             settled.push((number, delivered));
         }

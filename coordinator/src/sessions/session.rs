@@ -188,11 +188,13 @@ impl Session {
         if let Some(closed) = outbox.closed {
             return Err(closed);
         }
-        if let Some(item) = outbox.row.pop_front() {
-            return Ok(Some(item));
-        }
+        // An agent hears that it may forget before it is told to do more. (The Welcome is before all acks: nothing is
+        // read from the agent before it.)
         if let Some(sequence) = outbox.ack.take() {
             return Ok(Some(Item::Ack(sequence)));
+        }
+        if let Some(item) = outbox.row.pop_front() {
+            return Ok(Some(item));
         }
         Ok(std::mem::take(&mut outbox.heartbeat).then_some(Item::Heartbeat))
     }
@@ -226,10 +228,10 @@ mod tests {
             session.depart();
             session.arrive(Some(sequence));
         }
+        assert_eq!(session.poll(), Ok(Some(Item::Ack(5))));
         for _ in 0..WAITING_MAX {
             assert_eq!(session.poll(), Ok(Some(Item::Heartbeat)));
         }
-        assert_eq!(session.poll(), Ok(Some(Item::Ack(5))));
         assert_eq!(session.poll(), Ok(None));
     }
 
