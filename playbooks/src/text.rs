@@ -56,8 +56,10 @@ impl<'t> Source<'t> {
             before.saturating_sub(LEAD_CHARS)
         };
         let shown: String = line.chars().skip(skipped).take(LINE_CHARS_MAX).map(visible).collect();
-        let caret = before - skipped;
-        let room = shown.chars().count().saturating_sub(caret);
+        // What ends a line is not shown, but can be where a fault is.
+        let length = shown.chars().count();
+        let caret = (before - skipped).min(length);
+        let room = length - caret;
         Fault {
             code,
             severity: if code.starts_with('W') {
@@ -122,6 +124,8 @@ mod tests {
         assert_eq!((fault.line, fault.column, fault.width), (1, 2, 1));
         assert_eq!(at("ä", 1, 1).column, 1);
         assert_eq!(at("", 0, 0).line, 1);
+        let beyond = at("a\r\r\r\n", 3, 4);
+        assert_eq!((beyond.column, beyond.caret, beyond.width), (4, 1, 1));
     }
 
     #[test]
