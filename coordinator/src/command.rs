@@ -3,15 +3,18 @@
 
 pub mod certificate;
 pub mod init;
+pub mod journal;
+pub mod serve;
 
 use std::{
     io,
+    path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use echelon_proto::Time;
 
-use crate::pki;
+use crate::{config, pki};
 
 /// A subcommand failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +28,26 @@ pub enum Error {
         /// As given.
         given: echelon_proto::Span,
     },
-    /// Standard output is closed.
-    #[error("cannot write to standard output: {0}")]
+    /// With the config.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// With the journal.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+    /// There is none to look into.
+    #[error("there is no journal in {}: name the coordinator's folder with --data", folder.display())]
+    NoJournal {
+        /// Where one was looked for.
+        folder: PathBuf,
+    },
+    /// The journal is whole, but what it leads to is not right.
+    #[error("the journal does not hold together: {0}; keep a copy of the folder and report it")]
+    Check(&'static str),
+    /// In the coordinator itself.
+    #[error(transparent)]
+    Serve(#[from] crate::serve::Error),
+    /// Standard output is closed, or the runtime could not be had.
+    #[error("input or output failed: {0}")]
     Out(#[from] io::Error),
 }
 

@@ -1,0 +1,10 @@
+//! The coordinator's two faces from the outside: the real program, real sockets, real certificates; agents and people
+//! are clients of the generated code alone. No policy is tested here: that is the engine's scenarios.
+
+mod agent;
+mod house;
+mod joining;
+mod people;
+mod restart;
+mod rollouts;
+mod watching;
