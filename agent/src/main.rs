@@ -1,1 +1,247 @@
-fn main() {}
+//! `echelon-agent`: reads the command line and calls the library. Deliberately nothing else.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use echelon_agent::{
+    config::Config,
+    facts::Facts,
+    host::{self, Host},
+    identity::{self, Identity},
+    ledger::{Ledger, Progress},
+    link,
+};
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The agent of Echelon on this host.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key and get a certificate for it with a one-time token.
+    Join {
+        /// The agent's config.
+        #[arg(long, default_value = "/etc/echelon/agent.toml")]
+        config: PathBuf,
+        /// From `echelon host token HOST`; used once.
+        #[arg(long, env = "ECHELON_JOIN_TOKEN", hide_env_values = true)]
+        token: String,
+    },
+    /// Attach to the coordinator and do what it orders, until told to stop.
+    Run {
+        /// The agent's config.
+        #[arg(long, default_value = "/etc/echelon/agent.toml")]
+        config: PathBuf,
+    },
+    /// Print what stands on this host, from the ledger.
+    Status {
+        /// The agent's config.
+        #[arg(long, default_value = "/etc/echelon/agent.toml")]
+        config: PathBuf,
+    },
+    /// Run one program for the agent; not for people.
+    #[command(hide = true)]
+    Supervise {
+        /// The folder of the run.
+        dir: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        // No runtime: one of these waits on every program that runs.
+        Command::Supervise { dir } => host::supervise(&dir).context("nothing was run"),
+        Command::Join { config, token } => join(&config, &token),
+        Command::Run { config } => run(&config),
+        Command::Status { config } => status(&config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "echelon-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    // Two threads: one may be in a disk's hands while the other keeps the heartbeat.
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
+fn join(config: &Path, token: &str) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let _lock = lock(&config)?;
+    let identity = runtime()?.block_on(config.place().join(token))?;
+    let until = echelon_proto::Time(u64::try_from(identity.not_after().as_millis())?);
+    writeln!(
+        io::stdout(),
+        "{} has joined; its certificate is good until {until}",
+        config.host
+    )?;
+    Ok(())
+}
+
+/// Two agents on one state folder would run everything twice.
+fn lock(config: &Config) -> anyhow::Result<File> {
+    let folder = &config.state_dir;
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another agent runs with the state folder {}; stop it first",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("{} cannot be locked", path.display())),
+    }
+}
+
+fn run(config: &Path) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    let config = Config::load(config)?;
+    let _lock = lock(&config)?;
+    let runtime = runtime()?;
+    let ran = runtime.block_on(serve(&config));
+    // Reads of slow disks are not waited for; programs go on under their supervisors.
+    runtime.shutdown_background();
+    ran
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let place = config.place();
+    let identity = Identity::load(&place.identity)?;
+    let (tls, current) = watch::channel(identity::tls(place.roots()?, Some(&identity))?);
+    let executable = std::env::current_exe().context("the agent's own binary is not known")?;
+    let host = Host::open(config.host(executable)).context("the host's folders")?;
+    let settings = link::Settings {
+        host: config.host.clone(),
+        coordinator: config.coordinator.clone(),
+        tls: current,
+        labels: config.labels.clone(),
+        facts: Arc::new(Facts::read()),
+    };
+    let stop = CancellationToken::new();
+    // Ready although not attached: a host must boot while its coordinator is away.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    tokio::select! {
+        () = link::run(settings, config.store(), Arc::new(host), stop.clone()) => {}
+        () = place.keep_renewed(identity, tls) => {}
+        () = watchdog() => {}
+        () = stop_when_told(stop) => {}
+    }
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    Ok(())
+}
+
+/// Says that the runtime still turns, twice as often as systemd asks; for ever.
+async fn watchdog() {
+    let Some(every) = sd_notify::watchdog_enabled() else {
+        return std::future::pending().await;
+    };
+    let mut ticks = time::interval((every / 2).max(Duration::from_millis(100)));
+    loop {
+        ticks.tick().await;
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+    }
+}
+
+/// The link then ends by itself, in good order.
+async fn stop_when_told(stop: CancellationToken) {
+    let signal = told_to_stop().await;
+    tracing::info!(signal, "stopping; what runs goes on under its supervisor");
+    stop.cancel();
+    std::future::pending::<()>().await;
+}
+
+async fn told_to_stop() -> &'static str {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be received; only SIGKILL ends this agent");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    }
+}
+
+fn status(config: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let ledger = config.store().load()?;
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "host {}, coordinator {}, term {}",
+        config.host, config.coordinator, ledger.term
+    )?;
+    print(&mut out, &ledger)?;
+    Ok(())
+}
+
+fn print(out: &mut impl io::Write, ledger: &Ledger) -> io::Result<()> {
+    let name = |name: Option<&str>| name.unwrap_or("-").to_owned();
+    for standing in ledger.apps.values() {
+        let state = name(standing.state.as_ref().map(|state| state.as_str()));
+        let release = name(standing.release.as_ref().map(|release| release.as_str()));
+        let previous = name(standing.previous.as_ref().map(|release| release.as_str()));
+        writeln!(
+            out,
+            "app {}: {state}, release {release}, previous {previous}",
+            standing.app
+        )?;
+        if !standing.error.is_empty() {
+            writeln!(out, "  error: {}", standing.error)?;
+        }
+    }
+    for attempt in &ledger.attempts {
+        let fence = &attempt.fence;
+        match &attempt.progress {
+            Progress::Running(_) => writeln!(
+                out,
+                "attempt {fence} of {}: running since {}",
+                attempt.app, attempt.started
+            )?,
+            Progress::Ended(report) => writeln!(
+                out,
+                "attempt {fence} of {}: {} at {}, not acknowledged yet",
+                attempt.app, report.outcome.result, report.ended
+            )?,
+            Progress::Acknowledged(report) => {
+                writeln!(
+                    out,
+                    "attempt {fence} of {}: {} at {}",
+                    attempt.app, report.outcome.result, report.ended
+                )?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! The agent's config file. Every key is checked when it is read; an unknown one is an error, because a misspelt key that
+//! is passed over is found out on the worst day. Deliberately no environment variables and no defaults from elsewhere.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use echelon_proto::{
+    HostId, Label,
+    limits::{LABEL_CHARS_MAX, LABELS_MAX},
+};
+use serde::Deserialize;
+
+use crate::{host, identity::Place, ledger::Store, link::Coordinator};
+
+/// What the file says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This host, as the coordinator knows it.
+    pub host: HostId,
+    /// Where the coordinator is.
+    pub coordinator: Coordinator,
+    /// The pinned CA, PEM.
+    pub ca: PathBuf,
+    /// Ledger, identity, runs, store.
+    pub state_dir: PathBuf,
+    /// Under it each app has its folder.
+    pub apps_dir: PathBuf,
+    /// Told to the coordinator and to programs.
+    pub labels: BTreeMap<Label, String>,
+    /// Longest artifact taken when the release does not say its size.
+    pub artifact_bytes_max: Option<u64>,
+}
+
+/// A config that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("the config {path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is no TOML, or has a key or value that is none of ours.
+    #[error("the config {path}, line {line}: {why}")]
+    Text {
+        /// Which.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong, and how to mend it.
+        why: String,
+    },
+    /// One key's value.
+    #[error("the config {path}, `{key}`: {why}")]
+    Value {
+        /// Which.
+        path: PathBuf,
+        /// Which.
+        key: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    host: HostId,
+    coordinator: String,
+    #[serde(default = "server_name")]
+    server_name: String,
+    ca: PathBuf,
+    state_dir: PathBuf,
+    apps_dir: PathBuf,
+    #[serde(default)]
+    labels: BTreeMap<Label, String>,
+    artifact_bytes_max: Option<u64>,
+}
+
+fn server_name() -> String {
+    "echelon-coordinator".to_owned()
+}
+
+impl Config {
+    /// Reads and checks the file. Relative paths in it are taken from the file's folder.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let text = fs::read_to_string(path).map_err(io)?;
+        let folder = std::path::absolute(path).map_err(io)?;
+        let folder = folder.parent().unwrap_or(Path::new("/"));
+        Self::parse(path, folder, &text)
+    }
+
+    fn parse(path: &Path, folder: &Path, text: &str) -> Result<Self, Error> {
+        let file = path;
+        let read: Text = toml::from_str(text).map_err(|error| Error::Text {
+            path: file.to_owned(),
+            line: error
+                .span()
+                .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1),
+            why: error.message().replace('\n', "; "),
+        })?;
+        let value = |key, why: String| Error::Value {
+            path: file.to_owned(),
+            key,
+            why,
+        };
+        if read.labels.len() > LABELS_MAX {
+            return Err(value(
+                "labels",
+                format!("at most {LABELS_MAX}, not {}", read.labels.len()),
+            ));
+        }
+        if let Some((label, _)) = read
+            .labels
+            .iter()
+            .find(|(_, text)| text.chars().count() > LABEL_CHARS_MAX)
+        {
+            return Err(value(
+                "labels",
+                format!("{label} has more than {LABEL_CHARS_MAX} characters"),
+            ));
+        }
+        let coordinator = Coordinator::new(&read.coordinator, &read.server_name)
+            .map_err(|error| value("coordinator", error.to_string()))?;
+        Ok(Self {
+            host: read.host,
+            coordinator,
+            ca: folder.join(read.ca),
+            state_dir: folder.join(read.state_dir),
+            apps_dir: folder.join(read.apps_dir),
+            labels: read.labels,
+            artifact_bytes_max: read.artifact_bytes_max,
+        })
+    }
+
+    /// Where this host keeps who it is.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            host: self.host.clone(),
+            identity: self.state_dir.join("identity.pem"),
+            ca: self.ca.clone(),
+            coordinator: self.coordinator.clone(),
+        }
+    }
+
+    /// Where the ledger is.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store::File(self.state_dir.join("ledger"))
+    }
+
+    /// How the host's work is done; `agent` is the binary that supervises programs.
+    #[must_use]
+    pub fn host(&self, agent: PathBuf) -> host::Settings {
+        let usual = host::Settings::new(self.host.clone(), self.apps_dir.clone(), self.state_dir.clone(), agent);
+        host::Settings {
+            labels: self.labels.clone(),
+            artifact_bytes_max: self.artifact_bytes_max.unwrap_or(usual.artifact_bytes_max),
+            ..usual
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "host = \"h1\"\ncoordinator = \"https://127.0.0.1:7443\"\nca = \"ca.pem\"\nstate_dir = \"state\"\n\
+                        apps_dir = \"/srv/apps\"\n[labels]\nrack = \"r7\"\n";
+
+    fn parse(text: &str) -> Result<Config, Error> {
+        Config::parse(Path::new("agent.toml"), Path::new("/etc/echelon"), text)
+    }
+
+    #[test]
+    fn paths_are_taken_from_the_files_folder() {
+        let config = parse(GOOD).unwrap();
+        assert_eq!(config.state_dir, Path::new("/etc/echelon/state"));
+        assert_eq!(config.apps_dir, Path::new("/srv/apps"));
+        assert_eq!(config.labels.len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line_and_the_known_ones() {
+        let error = parse(&GOOD.replace("state_dir", "stat_dir")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the config agent.toml, line 4: unknown field `stat_dir`"),
+            "{error}"
+        );
+        assert!(error.contains("`state_dir`"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_names_its_key() {
+        for (from, to, wanted) in [
+            ("\"h1\"", "\"../h1\"", "line 1: host \"../h1\" is not a name"),
+            (
+                "https://127.0.0.1:7443",
+                "127.0.0.1",
+                "`coordinator`: \"127.0.0.1\" is not",
+            ),
+            ("\"r7\"", "7", "line 7:"),
+        ] {
+            let error = parse(&GOOD.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
+        let long = GOOD.replace("r7", &"x".repeat(LABEL_CHARS_MAX + 1));
+        assert!(parse(&long).unwrap_err().to_string().contains("`labels`"));
+    }
+}

@@ -1,0 +1,37 @@
+//! The seam between the agent's protocol (link, machine, ledger) and what is done on a host. It has two real forms: the
+//! host itself (`host::Host`) and the testbed's fleet of thousands in one process. Deliberately no behaviour.
+
+use std::{future::Future, sync::Arc};
+
+use echelon_proto::Time;
+
+use crate::{
+    order::{Action, Order, Outcome, Probe},
+    output::Outputs,
+};
+
+/// One attempt to carry out.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// What to do.
+    pub order: Arc<Order>,
+    /// When the attempt began, by this host's clock.
+    pub started: Time,
+    /// The agent that began it is gone: take it up where it is, run nothing twice.
+    pub resumed: bool,
+}
+
+/// Carries out orders and answers probes.
+pub trait Executor: Send + Sync + 'static {
+    /// Carries out one attempt to its end. Never fails: trouble is an outcome. Not called again for the same attempt,
+    /// but by a later agent with `resumed`.
+    fn execute(&self, work: Work) -> impl Future<Output = Outcome> + Send;
+
+    /// Asks once.
+    fn probe(&self, probe: &Action) -> impl Future<Output = Probe> + Send;
+
+    /// The output that waits to be sent. None: this executor keeps none, and no stream is opened for it.
+    fn outputs(&self) -> Option<Arc<Outputs>> {
+        None
+    }
+}

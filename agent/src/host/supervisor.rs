@@ -1,0 +1,173 @@
+//! `echelon-agent supervise DIR`: the small process above one program, in a session of its own, that outlives the agent's
+//! crash, restart and upgrade. It knows only its folder:
+//!
+//! ```text
+//! spec.json   what to run, written by the agent
+//! lock        open as its standard input and locked for as long as it lives: how an agent knows that it does
+//! begun       its own number, written before the program is started; without it nothing was ever run
+//! output      the program's standard output and error
+//! exit        how it ended, written whole
+//! ```
+//!
+//! The program's end is the end, whatever still holds its files; what it leaves running is left alone, unless its time was
+//! over: then its whole process group is ended. Deliberately no network, no runtime, no threads but one.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::{
+        fs::OpenOptionsExt as _,
+        process::{CommandExt as _, ExitStatusExt as _},
+    },
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use echelon_proto::limits::OUTPUT_BYTES_MAX;
+use nix::{
+    fcntl::{FallocateFlags, fallocate},
+    sys::wait::{Id, WaitPidFlag, waitid},
+    unistd::{Pid, setsid},
+};
+
+use super::{
+    account, process,
+    program::{Begun, Exit, Spec},
+};
+use crate::{
+    ledger::replace,
+    output::{HEAD_BYTES, LAST_BYTES, written},
+};
+
+/// How often a growing output is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How far an output may grow beyond what is kept before its middle is given back to the disk.
+const SLACK_BYTES: u64 = 4 * 1024 * 1024;
+/// A disk that is full when the program ends may have room again; after so many seconds the end is given up.
+const EXIT_TRIES: u32 = 600;
+
+/// Runs the program of this folder to its end. An error means that nothing was run.
+pub fn supervise(dir: &Path) -> io::Result<()> {
+    // Refused only when it leads a session already.
+    let _ = setsid();
+    let spec: Spec = serde_json::from_slice(&fs::read(dir.join("spec.json"))?)?;
+    let begun = Begun::this_process()?;
+    replace(&dir.join("begun"), &serde_json::to_vec(&begun)?, 0o600)?;
+    let exit = match start(dir, &spec) {
+        Ok(child) => follow(dir, &spec, child),
+        Err(error) => Exit {
+            error: Some(error),
+            ..Exit::default()
+        },
+    };
+    tell(dir, &exit)
+}
+
+fn tell(dir: &Path, exit: &Exit) -> io::Result<()> {
+    let text = serde_json::to_vec(exit)?;
+    let mut tries = 0;
+    loop {
+        match replace(&dir.join("exit"), &text, 0o600) {
+            // The folder itself is gone: nobody waits for it.
+            Err(error) if tries < EXIT_TRIES && error.kind() != io::ErrorKind::NotFound => tries += 1,
+            result => return result,
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn start(dir: &Path, spec: &Spec) -> Result<Child, String> {
+    let output = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(dir.join("output"));
+    let output = output.and_then(|out| Ok((out.try_clone()?, out)));
+    let (out, err) = output.map_err(|error| format!("the output file cannot be made: {error}"))?;
+    if !spec.cwd.is_dir() {
+        return Err(format!("its working folder {} is no folder", spec.cwd.display()));
+    }
+    let (name, arguments) = spec.argv.split_first().ok_or("it has no arguments")?;
+    let mut command = Command::new(name);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(&spec.env)
+        .current_dir(&spec.cwd)
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .process_group(0);
+    if let Some(user) = &spec.user {
+        account::become_user(&mut command, user)?;
+    }
+    command
+        .spawn()
+        .map_err(|error| format!("{name:?} cannot be started: {error}"))
+}
+
+fn follow(dir: &Path, spec: &Spec, mut child: Child) -> Exit {
+    let output = dir.join("output");
+    let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    let timed_out = !ends_within(pid, Duration::from_millis(spec.timeout_ms), &output);
+    if timed_out {
+        process::end_group(pid);
+    }
+    // Waited for only now: until here its number could not be given to another process.
+    let status = child.wait();
+    let output_bytes = written(&output);
+    trim(&output, 0);
+    exit_of(status, timed_out, output_bytes)
+}
+
+fn exit_of(status: io::Result<ExitStatus>, timed_out: bool, output_bytes: u64) -> Exit {
+    let (status, error) = match status {
+        Ok(status) => (Some(status), None),
+        Err(error) => (None, Some(format!("its end could not be waited for: {error}"))),
+    };
+    Exit {
+        code: status.and_then(|status| status.code()),
+        signal: status.and_then(|status| status.signal()),
+        timed_out,
+        output_bytes,
+        error,
+    }
+}
+
+/// Whether the program ends by itself in time. Leaves it to be waited for.
+fn ends_within(pid: i32, within: Duration, output: &Path) -> bool {
+    let (tx, rx) = mpsc::channel();
+    thread::spawn(move || {
+        let ended = waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        let _ = tx.send(ended.is_ok());
+    });
+    let deadline = Instant::now() + within;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match rx.recv_timeout(left.min(LOOK_EVERY)) {
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => return true,
+            Err(RecvTimeoutError::Timeout) if left <= LOOK_EVERY => return false,
+            Err(RecvTimeoutError::Timeout) => trim(output, SLACK_BYTES),
+        }
+    }
+}
+
+/// Gives the middle of a long output back to the disk. The file stays as long: offsets and what appends to it are not
+/// disturbed. Where the file system cannot, the output is only longer on disk than what is sent of it.
+fn trim(output: &Path, slack: u64) {
+    let written = written(output);
+    if written <= OUTPUT_BYTES_MAX + slack {
+        return;
+    }
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let middle = (
+        i64::try_from(HEAD_BYTES),
+        i64::try_from(written - LAST_BYTES - HEAD_BYTES),
+    );
+    if let ((Ok(from), Ok(length)), Ok(file)) = (middle, File::options().write(true).open(output)) {
+        let _ = fallocate(&file, flags, from, length);
+    }
+}

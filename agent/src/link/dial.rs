@@ -1,0 +1,120 @@
+//! One connection to the coordinator: TCP, then TLS against the pinned CA, then HTTP/2. Our own connector, because tonic's
+//! makes a new TLS configuration each time, which loses the session tickets that keep a whole fleet's return cheap.
+
+use std::{error::Error as _, fmt, io, str::FromStr, sync::Arc, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::{net::TcpStream, time};
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// From SYN to the end of the TLS handshake: a coordinator that takes a whole fleet back at once answers slowly.
+const CONNECT_WITHIN: Duration = Duration::from_secs(8);
+
+/// Where a coordinator is and by which name its certificate knows it.
+#[derive(Debug, Clone)]
+pub struct Coordinator {
+    uri: Uri,
+    address: Arc<str>,
+    server_name: ServerName<'static>,
+}
+
+/// What can be wrong with a coordinator's address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Not `https://host:port`.
+    #[error("{0:?} is not a coordinator's address: write https://HOST:PORT")]
+    Url(String),
+    /// Not a DNS name nor an IP address.
+    #[error("{0:?} is no name that a server's certificate can have")]
+    ServerName(String),
+}
+
+impl Coordinator {
+    /// From `https://host:port` and the name in the coordinator's certificate.
+    pub fn new(url: &str, server_name: &str) -> Result<Self, AddressError> {
+        let bad_url = || AddressError::Url(url.chars().take(200).collect());
+        let uri = Uri::from_str(url).map_err(|_| bad_url())?;
+        let authority = uri.authority().ok_or_else(bad_url)?.clone();
+        if uri.scheme_str() != Some("https") || authority.port().is_none() || uri.path().len() > 1 {
+            return Err(bad_url());
+        }
+        let server_name = ServerName::try_from(server_name.to_owned())
+            .map_err(|_| AddressError::ServerName(server_name.chars().take(200).collect()))?;
+        Ok(Self {
+            uri,
+            address: authority.as_str().into(),
+            server_name,
+        })
+    }
+}
+
+impl fmt::Display for Coordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.uri)
+    }
+}
+
+/// No connection came about.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to {coordinator}: {why}")]
+pub struct Error {
+    coordinator: String,
+    why: String,
+}
+
+/// Connects. The returned channel is one connection: when it dies it stays dead.
+pub async fn dial(coordinator: &Coordinator, tls: Arc<rustls::ClientConfig>) -> Result<Channel, Error> {
+    let (address, name) = (coordinator.address.clone(), coordinator.server_name.clone());
+    let connector = tower::service_fn(move |_: Uri| {
+        let (address, name, tls) = (address.clone(), name.clone(), TlsConnector::from(tls.clone()));
+        async move {
+            let connect = async {
+                let tcp = TcpStream::connect(&*address).await?;
+                tcp.set_nodelay(true)?;
+                tls.connect(name, tcp).await
+            };
+            let stream = time::timeout(CONNECT_WITHIN, connect).await;
+            let stream = stream.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
+            Ok::<_, io::Error>(TokioIo::new(stream))
+        }
+    });
+    let endpoint = Endpoint::from(coordinator.uri.clone());
+    endpoint.connect_with_connector(connector).await.map_err(|error| Error {
+        coordinator: coordinator.to_string(),
+        why: innermost(&error),
+    })
+}
+
+/// Tonic's own text is only "transport error"; the cause is what helps.
+fn innermost(error: &tonic::transport::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_https_with_a_port() {
+        assert!(Coordinator::new("https://127.0.0.1:7443", "echelon-coordinator").is_ok());
+        for bad in [
+            "",
+            "127.0.0.1:7443",
+            "http://a:1",
+            "https://a",
+            "https://a:1/b",
+            "https://a b:1",
+        ] {
+            assert!(Coordinator::new(bad, "echelon-coordinator").is_err(), "{bad:?}");
+        }
+        assert!(Coordinator::new("https://a:1", "not a name").is_err());
+    }
+}
