@@ -19,7 +19,7 @@ use echelon_proto::{Fence, HostId, Label, Time};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinSet},
-    time,
+    time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +70,7 @@ pub async fn run<E: Executor>(settings: Settings, store: Store, executor: Arc<E>
         executor,
         machine,
         attempts: JoinSet::new(),
+        save_again: Instant::now(),
     };
     agent.settle().await;
     let mut backoff = Backoff::default();
@@ -119,6 +120,8 @@ struct Agent<E> {
     executor: Arc<E>,
     machine: Machine,
     attempts: JoinSet<(Fence, Outcome)>,
+    /// After a save that failed. A point in time, so that no traffic on the stream puts it off.
+    save_again: Instant,
 }
 
 impl<E: Executor> Agent<E> {
@@ -141,7 +144,7 @@ impl<E: Executor> Agent<E> {
         let unsaved = self.machine.is_unsaved();
         tokio::select! {
             Some(end) = self.attempts.join_next(), if !self.attempts.is_empty() => Moved::Ended(end),
-            () = time::sleep(SAVE_AGAIN), if unsaved => Moved::SaveAgain,
+            () = time::sleep_until(self.save_again), if unsaved => Moved::SaveAgain,
             else => std::future::pending().await,
         }
     }
@@ -171,6 +174,7 @@ impl<E: Executor> Agent<E> {
                 Err(error) => {
                     tracing::error!(host = %self.settings.host, %error, "the ledger cannot be saved");
                     self.machine.not_saved(&error.to_string(), now());
+                    self.save_again = Instant::now() + SAVE_AGAIN;
                 }
             }
         }
@@ -190,7 +194,7 @@ impl<E: Executor> Agent<E> {
         self.attempts.spawn(async move {
             let fence = work.order.fence.clone();
             let outcome = executor.execute(work).await;
-            tracing::info!(%fence, result = %outcome.result, message = %outcome.message, "attempt ended");
+            tracing::info!(%fence, result = %outcome.result, why = %outcome.message, "attempt ended");
             (fence, outcome)
         });
     }

@@ -43,18 +43,23 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("into")).unwrap();
+        fs::create_dir(folder.path().join("target")).unwrap();
         Self { folder }
     }
 
-    fn into(&self) -> PathBuf {
-        self.folder.path().join("into")
+    fn target(&self) -> PathBuf {
+        self.folder.path().join("target")
     }
 
     fn unpack(&self, bytes: &[u8], limits: Limits) -> Result<(), Error> {
         let archive = self.folder.path().join("archive");
         fs::write(&archive, bytes).unwrap();
-        unpack(&archive, &self.into(), limits, Instant::now() + Duration::from_secs(30))
+        unpack(
+            &archive,
+            &self.target(),
+            limits,
+            Instant::now() + Duration::from_secs(30),
+        )
     }
 
     /// Everything beside the folder that was unpacked into.
@@ -72,7 +77,7 @@ fn tar_gzip_and_zstd_are_known_by_their_bytes() {
     for bytes in [plain, gzip.finish().unwrap(), zstd] {
         let place = Place::new();
         place.unpack(&bytes, Limits::default()).unwrap();
-        assert_eq!(fs::read_to_string(place.into().join("web")).unwrap(), "run");
+        assert_eq!(fs::read_to_string(place.target().join("web")).unwrap(), "run");
     }
     let place = Place::new();
     let error = place.unpack(b"PK\x03\x04 a zip", Limits::default()).unwrap_err();
@@ -129,12 +134,12 @@ fn what_stays_inside_is_unpacked_and_later_entries_replace_earlier_ones() {
         link("dangling", "made/later"),
     ];
     place.unpack(&tar(&entries), Limits::default()).unwrap();
-    let read = |name: &str| fs::read_to_string(place.into().join(name)).unwrap();
+    let read = |name: &str| fs::read_to_string(place.target().join(name)).unwrap();
     assert_eq!(
         (read("a/f"), read("a/up"), read("again")),
         ("new".into(), "there".into(), "new".into())
     );
-    assert!(place.into().join("dangling").is_symlink());
+    assert!(place.target().join("dangling").is_symlink());
 }
 
 #[test]
@@ -145,7 +150,7 @@ fn bits_that_give_rights_are_taken_away() {
         entry(EntryType::Regular, "w", "", 0o000, b"x"),
     ];
     place.unpack(&tar(&entries), Limits::default()).unwrap();
-    let mode = |name: &str| fs::metadata(place.into().join(name)).unwrap().mode() & 0o7777;
+    let mode = |name: &str| fs::metadata(place.target().join(name)).unwrap().mode() & 0o7777;
     assert_eq!((mode("su"), mode("w")), (0o755, 0o600));
 }
 
@@ -202,7 +207,7 @@ fn a_cut_archive_and_one_without_time_are_errors() {
     fs::write(&archive, whole).unwrap();
     let error = unpack(
         &archive,
-        &place.into(),
+        &place.target(),
         Limits::default(),
         Instant::now() - Duration::from_secs(1),
     )
