@@ -1,10 +1,17 @@
-//! The language in which people say how to roll: the checked form of a playbook ([`Playbook`]), its reader and linter,
-//! the shortest-path planner over its machine, and the shipped library. Deliberately no IO: text goes in, a playbook or
-//! every fault of the text comes out.
+//! The language in which people say how to roll: the checked form of a playbook ([`Playbook`]), its reader and linter
+//! ([`read`]), the shortest-path planner over its machine, and the shipped library. Deliberately no IO: text goes in, a
+//! playbook or every fault of the text comes out.
 
+mod check;
+pub mod fault;
+pub mod library;
 pub mod model;
 mod path;
 pub mod selector;
 pub mod template;
+mod text;
 
+pub use check::{Checked, read};
+pub use fault::{Fault, Faults, Severity};
+pub use library::LIBRARY;
 pub use model::Playbook;

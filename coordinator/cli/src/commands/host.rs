@@ -1,0 +1,76 @@
+//! `host list`, `get`, `token`.
+
+use echelon_proto::wire::control::{CreateJoinTokenRequest, GetHostRequest, ListHostsRequest};
+
+use super::{Outcome, Session, pages};
+use crate::{
+    args::HostVerb,
+    client::ask,
+    console::Format,
+    error::Error,
+    exit::Exit,
+    line::{Line, Style},
+    when,
+};
+
+pub(super) async fn run(verb: HostVerb, mut session: Session<'_>) -> Outcome {
+    match verb {
+        HostVerb::List {
+            selector,
+            limit,
+            output,
+        } => {
+            let (hosts, more) = pages!(
+                session,
+                limit.limit,
+                list_hosts,
+                hosts,
+                ListHostsRequest {
+                    selector: selector.clone(),
+                    ..ListHostsRequest::default()
+                }
+            );
+            session.list(&hosts, more, output.output, "no host matches")
+        }
+        HostVerb::Get { host, output } => {
+            let request = ask(GetHostRequest {
+                name: format!("hosts/{host}"),
+            });
+            let host = session.client.get_host(request).await;
+            let host = host
+                .map_err(|status| Error::from(status).or_next("echelon host list"))?
+                .into_inner();
+            session.thing(&host, output.output)
+        }
+        HostVerb::Token {
+            host,
+            datacenter,
+            pool,
+            labels,
+            output,
+        } => {
+            let request = CreateJoinTokenRequest {
+                host: host.into(),
+                datacenter: datacenter.into(),
+                pool: pool.into(),
+                labels: labels.into_iter().collect(),
+            };
+            token(request, session, output.output).await
+        }
+    }
+}
+
+/// The token alone goes to the output, so that a script can take it from there.
+async fn token(request: CreateJoinTokenRequest, mut session: Session<'_>, format: Format) -> Outcome {
+    let host = request.host.clone();
+    let token = session.client.create_join_token(ask(request)).await?.into_inner();
+    if format.is_json() {
+        session.console.json(&token, format)?;
+        return Ok(Exit::Done);
+    }
+    session.console.line(&Line::new().plain(&token.token))?;
+    let expires = when::shown(token.expire_time.as_ref());
+    let note = format!("{host} may join with it once, until {expires}");
+    session.console.note(&Line::new().push(Style::Dim, note))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,164 @@
+//! `playbook lint`, `push`, `list`, `get`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use echelon_playbooks::{Checked, Faults};
+use echelon_proto::{
+    limits::PLAYBOOK_BYTES_MAX,
+    wire::control::{GetPlaybookRequest, ListPlaybooksRequest, PushPlaybookRequest},
+};
+
+use serde_json::Value;
+
+use super::{Outcome, Session, pages};
+use crate::{
+    args::{LintFormat, PlaybookVerb},
+    client::ask,
+    console::{Console, Format},
+    error::Error,
+    exit::Exit,
+    line::{Line, Style},
+    name::within,
+};
+
+/// Every fault of every file. Needs no coordinator.
+pub(super) fn lint(files: &[PathBuf], format: LintFormat, console: &mut Console) -> Outcome {
+    let mut exit = Exit::Done;
+    let mut listed = Vec::new();
+    for file in files {
+        let read = match text(file) {
+            Ok(text) => echelon_playbooks::read(&text),
+            Err(error) => {
+                console.notes(&error.lines())?;
+                exit = if exit == Exit::Usage { exit } else { error.exit };
+                continue;
+            }
+        };
+        if read.is_err() {
+            exit = Exit::Usage;
+        }
+        match format {
+            LintFormat::Text => console.lines(&verdict(file, &read))?,
+            LintFormat::Json => listed.extend(faults(file, &read)?),
+        }
+    }
+    if format == LintFormat::Json {
+        console.json_value(&listed.into(), Format::Json)?;
+    }
+    Ok(exit)
+}
+
+fn verdict(file: &Path, read: &Result<Checked, Faults>) -> Vec<Line> {
+    let name = file.display().to_string();
+    let shown = match read {
+        Ok(checked) if checked.warnings.is_empty() => String::new(),
+        Ok(checked) => Faults(checked.warnings.clone()).in_file(&name).to_string(),
+        Err(faults) => faults.in_file(&name).to_string(),
+    };
+    let style = |line: &str| match line {
+        line if line.starts_with("error[") => Style::Bad,
+        line if line.starts_with("warning[") => Style::Warn,
+        _ => Style::Plain,
+    };
+    let mut lines: Vec<_> = shown.lines().map(|line| Line::new().push(style(line), line)).collect();
+    lines.push(match read {
+        Ok(checked) => {
+            let (playbook, version) = (&checked.playbook.name, checked.playbook.version);
+            Line::new()
+                .push(Style::Good, "✔ ")
+                .plain(format!("{name}: {playbook}@{version} is valid"))
+        }
+        Err(_) => Line::new()
+            .push(Style::Bad, "✖ ")
+            .plain(format!("{name} is not a valid playbook")),
+    });
+    lines
+}
+
+/// As JSON, each with its file.
+fn faults(file: &Path, read: &Result<Checked, Faults>) -> io::Result<Vec<Value>> {
+    let faults = match read {
+        Ok(checked) => &checked.warnings,
+        Err(faults) => &faults.0,
+    };
+    let listed = faults.iter().map(|fault| {
+        let mut value = serde_json::to_value(fault).map_err(io::Error::other)?;
+        value["file"] = file.display().to_string().into();
+        Ok(value)
+    });
+    listed.collect()
+}
+
+pub(super) async fn run(verb: PlaybookVerb, mut session: Session<'_>) -> Outcome {
+    match verb {
+        PlaybookVerb::Lint { files, output } => lint(&files, output, session.console),
+        PlaybookVerb::Push { file, dry_run, output } => push(&file, dry_run, output.output, session).await,
+        PlaybookVerb::List { limit, output } => {
+            let request = ListPlaybooksRequest::default;
+            let (playbooks, more) = pages!(session, limit.limit, list_playbooks, playbooks, request());
+            session.list(
+                &playbooks,
+                more,
+                output.output,
+                "there are no playbooks yet: echelon playbook push FILE",
+            )
+        }
+        PlaybookVerb::Get { playbook, output } => get(&playbook, output.output, session).await,
+    }
+}
+
+async fn push(file: &Path, dry_run: bool, format: Format, mut session: Session<'_>) -> Outcome {
+    let request = PushPlaybookRequest {
+        text: text(file)?,
+        validate_only: dry_run,
+    };
+    let lint = format!("echelon playbook lint {}", file.display());
+    let pushed = session.client.push_playbook(ask(request)).await;
+    let pushed = pushed.map_err(|status| Error::from(status).or_next(lint))?.into_inner();
+    if format.is_json() {
+        session.console.json(&pushed, format)?;
+        return Ok(Exit::Done);
+    }
+    let done = if dry_run {
+        "would be stored (dry run)"
+    } else {
+        "is stored"
+    };
+    let line = Line::new().push(Style::Good, "✔ ");
+    session
+        .console
+        .line(&line.plain(format!("playbook {}@{} {done}", pushed.playbook, pushed.version)))?;
+    Ok(Exit::Done)
+}
+
+async fn get(playbook: &str, format: Format, mut session: Session<'_>) -> Outcome {
+    let name = match playbook.split_once('@') {
+        Some((name, version)) => format!("playbooks/{name}/versions/{version}"),
+        None => within("playbooks", playbook),
+    };
+    let found = session.client.get_playbook(ask(GetPlaybookRequest { name })).await;
+    let found = found
+        .map_err(|status| Error::from(status).or_next("echelon playbook list"))?
+        .into_inner();
+    if format.is_json() {
+        session.console.json(&found, format)?;
+    } else {
+        session.console.text(&found.text)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(file: &Path) -> Result<String, Error> {
+    let fault = |exit, why: String| Error::new(exit, format!("cannot read {}: {why}", file.display()));
+    let failed = |error: io::Error| fault(Exit::Error, error.to_string());
+    let size = fs::metadata(file).map_err(failed)?.len();
+    if size > PLAYBOOK_BYTES_MAX as u64 {
+        let why = format!("{size} bytes are more than a playbook may have ({PLAYBOOK_BYTES_MAX})");
+        return Err(fault(Exit::Usage, why));
+    }
+    let bytes = fs::read(file).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|error| fault(Exit::Usage, format!("it is not UTF-8: {error}")))
+}

@@ -1,0 +1,9 @@
+//! The command as people run it, against a coordinator made of answers: exit codes, what is asked, what is shown, and what
+//! becomes of a watch when the coordinator dies.
+
+mod fake;
+mod following;
+mod offline;
+mod shell;
+mod things;
+mod verbs;

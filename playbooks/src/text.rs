@@ -1,0 +1,137 @@
+//! The text of a playbook and places in it. Deliberately no knowledge of what a playbook says: the tree of values is in
+//! [`tree`], what values are in [`scalar`], and what they mean in `check`.
+
+pub(crate) mod scalar;
+pub(crate) mod tree;
+
+use crate::fault::{Fault, Severity};
+
+/// Characters of a line that are shown: more would fill the screen, and a text of one line would be copied whole into
+/// each of its faults.
+const LINE_CHARS_MAX: usize = 160;
+/// Characters shown before the fault in a line that is cut.
+const LEAD_CHARS: usize = 40;
+/// Characters of a message or help.
+const MESSAGE_CHARS_MAX: usize = 1000;
+
+/// A piece of the text: bytes from `start`, up to and without `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// A text whose lines can be found.
+#[derive(Debug)]
+pub(crate) struct Source<'t> {
+    text: &'t str,
+    /// The byte at which each line begins.
+    lines: Vec<usize>,
+}
+
+impl<'t> Source<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        Self {
+            text,
+            lines: lines.collect(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// A fault at a mark. The code's first letter says how bad it is.
+    pub(crate) fn fault(&self, code: &'static str, at: Mark, message: &str, help: &str) -> Fault {
+        let start = self.boundary(at.start);
+        let index = self.lines.partition_point(|line| *line <= start) - 1;
+        let line = self.line(index);
+        let before = self.text[self.lines[index]..start].chars().count();
+        let wide = self.text[start..self.boundary(at.end.max(start))].lines().next();
+        let wide = wide.map_or(0, |text| text.chars().count());
+        let skipped = if line.chars().nth(LINE_CHARS_MAX).is_none() {
+            0
+        } else {
+            before.saturating_sub(LEAD_CHARS)
+        };
+        let shown: String = line.chars().skip(skipped).take(LINE_CHARS_MAX).map(visible).collect();
+        let caret = before - skipped;
+        let room = shown.chars().count().saturating_sub(caret);
+        Fault {
+            code,
+            severity: if code.starts_with('W') {
+                Severity::Warning
+            } else {
+                Severity::Error
+            },
+            line: index + 1,
+            column: before + 1,
+            message: message.chars().take(MESSAGE_CHARS_MAX).map(visible).collect(),
+            help: help.chars().take(MESSAGE_CHARS_MAX).map(visible).collect(),
+            line_text: shown,
+            caret,
+            width: wide.min(room).max(1),
+        }
+    }
+
+    fn line(&self, index: usize) -> &'t str {
+        let end = self.lines.get(index + 1).map_or(self.text.len(), |next| next - 1);
+        self.text[self.lines[index]..end].trim_end_matches('\r')
+    }
+
+    /// The nearest place at or before `byte` where a character begins.
+    fn boundary(&self, byte: usize) -> usize {
+        self.text.floor_char_boundary(byte.min(self.text.len()))
+    }
+}
+
+/// A text from outside must not move the cursor or change colours on somebody's terminal.
+fn visible(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str, start: usize, end: usize) -> Fault {
+        Source::new(text).fault("E001", Mark { start, end }, "m", "h")
+    }
+
+    #[test]
+    fn a_place_is_counted_in_characters_from_one() {
+        let fault = at("a: 1\r\näö: wörld\n", 12, 18);
+        assert_eq!((fault.line, fault.column), (2, 5));
+        assert_eq!(
+            (fault.line_text.as_str(), fault.caret, fault.width),
+            ("äö: wörld", 4, 5)
+        );
+    }
+
+    #[test]
+    fn places_beyond_the_text_and_inside_a_character_are_bent_to_it() {
+        let fault = at("ä", 99, 120);
+        assert_eq!((fault.line, fault.column, fault.width), (1, 2, 1));
+        assert_eq!(at("ä", 1, 1).column, 1);
+        assert_eq!(at("", 0, 0).line, 1);
+    }
+
+    #[test]
+    fn of_a_long_line_only_the_piece_around_the_fault_is_shown() {
+        let text = format!("{}{}{}", "a".repeat(5000), "bad", "c".repeat(5000));
+        let fault = at(&text, 5000, 5003);
+        assert_eq!(fault.column, 5001);
+        assert_eq!(fault.line_text.chars().count(), LINE_CHARS_MAX);
+        assert!(fault.line_text[fault.caret..].starts_with("badc"));
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_not_shown() {
+        assert_eq!(at("a: \u{1b}[31m\tred", 0, 1).line_text, "a: \u{fffd}[31m red");
+    }
+}
