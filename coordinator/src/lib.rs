@@ -1,1 +1,14 @@
-//! Skeleton.
+//! The shell around the engine: everything that touches a disk, a socket or a clock. No policy is decided here.
+
+pub mod api;
+pub mod command;
+pub mod config;
+pub mod driver;
+pub mod journal;
+pub mod link;
+pub mod listen;
+pub mod output;
+pub mod pki;
+pub mod runner;
+pub mod serve;
+pub mod sessions;

@@ -1,1 +1,40 @@
-fn main() {}
+//! `echelon-coordinator`: reads its flags and does what they say.
+
+use std::io;
+
+use clap::{Parser, Subcommand};
+use echelon_coordinator::command::{certificate::Certificate, init::Init, journal::Look, serve::Serve};
+use tracing_subscriber::EnvFilter;
+
+/// Rolls software out over a fleet of hosts, and takes it back when it is bad
+#[derive(Debug, Parser)]
+#[command(name = "echelon-coordinator", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(Init),
+    Serve(Serve),
+    #[command(subcommand)]
+    Certificate(Certificate),
+    #[command(subcommand)]
+    Journal(Look),
+}
+
+fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    match Arguments::parse().command {
+        Command::Init(init) => init.run(&mut io::stdout())?,
+        Command::Serve(serve) => serve.run()?,
+        Command::Certificate(certificate) => certificate.run(&mut io::stdout())?,
+        Command::Journal(look) => look.run(&mut io::stdout().lock())?,
+    }
+    Ok(())
+}

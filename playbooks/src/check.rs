@@ -9,6 +9,7 @@ mod fields;
 mod gates;
 mod hosts;
 mod machine;
+mod packs;
 mod phases;
 mod reach;
 mod stages;

@@ -56,8 +56,10 @@ impl<'t> Source<'t> {
             before.saturating_sub(LEAD_CHARS)
         };
         let shown: String = line.chars().skip(skipped).take(LINE_CHARS_MAX).map(visible).collect();
-        let caret = before - skipped;
-        let room = shown.chars().count().saturating_sub(caret);
+        // What ends a line is not shown, but can be where a fault is.
+        let length = shown.chars().count();
+        let caret = (before - skipped).min(length);
+        let room = length - caret;
         Fault {
             code,
             severity: if code.starts_with('W') {
@@ -90,7 +92,10 @@ impl<'t> Source<'t> {
 fn visible(c: char) -> char {
     match c {
         '\t' => ' ',
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        // The second kind turns the direction of writing, so that a line shows otherwise than it reads.
+        c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            char::REPLACEMENT_CHARACTER
+        }
         c => c,
     }
 }
@@ -119,6 +124,8 @@ mod tests {
         assert_eq!((fault.line, fault.column, fault.width), (1, 2, 1));
         assert_eq!(at("ä", 1, 1).column, 1);
         assert_eq!(at("", 0, 0).line, 1);
+        let beyond = at("a\r\r\r\n", 3, 4);
+        assert_eq!((beyond.column, beyond.caret, beyond.width), (4, 1, 1));
     }
 
     #[test]
@@ -132,6 +139,9 @@ mod tests {
 
     #[test]
     fn what_would_steer_a_terminal_is_not_shown() {
-        assert_eq!(at("a: \u{1b}[31m\tred", 0, 1).line_text, "a: \u{fffd}[31m red");
+        assert_eq!(
+            at("a: \u{1b}[31m\tred\u{202e}", 0, 1).line_text,
+            "a: \u{fffd}[31m red\u{fffd}"
+        );
     }
 }

@@ -1,13 +1,13 @@
 //! Playbooks on disk: `tests/faults/*.yaml` each give exactly the faults in the `.expected` beside them,
-//! `tests/good/*.yaml`, the library and the README's examples give none. `ECHELON_BLESS=1 cargo test -p echelon-playbooks`
-//! writes the `.expected` anew: read the difference before you commit it.
+//! `tests/good/*.yaml`, the library and the README's examples give none and are read as the `.json` beside them says.
+//! `ECHELON_BLESS=1 cargo test -p echelon-playbooks` writes both anew: read the difference before you commit it.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use echelon_playbooks::{LIBRARY, Severity, read};
+use echelon_playbooks::{LIBRARY, Playbook, Severity, read};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
@@ -97,6 +97,21 @@ fn good_playbooks_and_the_library_have_no_faults_and_no_warnings() {
 }
 
 #[test]
+fn what_is_written_is_what_is_read() {
+    let bless = std::env::var_os("ECHELON_BLESS").is_some();
+    for file in playbooks(&folder("good")) {
+        let playbook = read(&fs::read_to_string(&file).unwrap()).unwrap().playbook;
+        let found = serde_json::to_string_pretty(&playbook).unwrap() + "\n";
+        let expected = file.with_extension("json");
+        if bless {
+            fs::write(&expected, &found).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&expected).unwrap(), found, "{}", file_name(&file));
+        assert_eq!(serde_json::from_str::<Playbook>(&found).unwrap(), playbook);
+    }
+}
+
+#[test]
 fn the_examples_of_the_readme_are_playbooks() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let blocks = readme
@@ -105,6 +120,12 @@ fn the_examples_of_the_readme_are_playbooks() {
         .map(|rest| rest.split("```").next().unwrap());
     let examples: Vec<&str> = blocks.collect();
     assert!(examples.len() >= 2, "{} examples", examples.len());
+    // `tests/good/everything.json` shows what each of its keys is read as.
+    let everything = fs::read_to_string(folder("good").join("everything.yaml")).unwrap();
+    assert!(
+        examples.contains(&everything.as_str()),
+        "the example of all keys is not everything.yaml"
+    );
     for (at, example) in examples.iter().enumerate() {
         clean(&format!("README.md, example {}", at + 1), example);
     }

@@ -1,7 +1,7 @@
 //! Which keys a mapping may have, and what is said of the ones it may not: a typing mistake gets the nearest known key, a
 //! key of the language that this version lacks says so, a key in the wrong place says where it belongs.
 
-use super::Lint;
+use super::{Lint, value::cut};
 use crate::{
     fault::code,
     text::{
@@ -60,13 +60,14 @@ impl Lint<'_> {
     /// The entries of a mapping of this shape; `None` if it is no mapping. Wrong and missing keys are reported.
     pub(super) fn fields<'n>(&mut self, node: &'n Node, shape: &Shape) -> Option<Fields<'n>> {
         let entries = self.mapping(node, shape.what)?;
+        let mut meant = Vec::new();
         for (key, _) in entries {
             if !shape.keys().any(|known| known == key.text) {
-                self.stray(key, shape);
+                meant.extend(self.stray(key, shape));
             }
         }
         for (key, example) in shape.required {
-            if !entries.iter().any(|(at, _)| at.text == *key) {
+            if !meant.contains(key) && !entries.iter().any(|(at, _)| at.text == *key) {
                 let message = format!("{} needs `{key}`", shape.what);
                 self.fault(code::MISSING_KEY, node.at, message, format!("add `{example}`"));
             }
@@ -74,29 +75,34 @@ impl Lint<'_> {
         Some(Fields { at: node.at, entries })
     }
 
-    fn stray(&mut self, key: &Key, shape: &Shape) {
+    /// Reports a key that cannot be here; gives the one that was meant, if it is only a typing mistake.
+    fn stray(&mut self, key: &Key, shape: &Shape) -> Option<&'static str> {
         let (name, what) = (&key.text, shape.what);
         if self.ambiguous(key) {
-            return;
+            return None;
         }
         if shape.later.contains(&name.as_str()) {
             let message = format!("not yet: this version has no `{name}` in {what}");
-            self.fault(
-                code::NOT_YET,
-                key.at,
-                message,
-                "take it away, or wait for a version that has it",
-            );
-        } else if let Some((_, help)) = shape.elsewhere.iter().find(|(key, _)| key == name) {
-            self.fault(code::MISPLACED, key.at, format!("`{name}` is no key of {what}"), help);
-        } else {
-            let keys: Vec<&str> = shape.keys().collect();
-            let help = match nearest(name, keys.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("its keys are {}", keys.join(", ")),
-            };
-            self.fault(code::UNKNOWN_KEY, key.at, format!("`{name}` is no key of {what}"), help);
+            let help = "take it away, or wait for a version that has it";
+            self.fault(code::NOT_YET, key.at, message, help);
+            return None;
         }
+        if let Some((_, help)) = shape.elsewhere.iter().find(|(key, _)| key == name) {
+            self.fault(code::MISPLACED, key.at, format!("`{name}` is no key of {what}"), help);
+            return None;
+        }
+        let meant = nearest(name, shape.keys());
+        let help = match meant {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("its keys are {}", shape.keys().collect::<Vec<_>>().join(", ")),
+        };
+        self.fault(
+            code::UNKNOWN_KEY,
+            key.at,
+            format!("`{}` is no key of {what}", cut(name)),
+            help,
+        );
+        meant
     }
 
     /// Whether other tools would read a key as true or false; reported.

@@ -212,19 +212,7 @@ fn draft(lint: &mut Lint<'_>, node: &Node, names: &Names) -> Option<Draft> {
     let sets = fields.or("sets", false, |node| {
         lint.choice(node, "sets", &[("release", true)], &[])
     });
-    let undo = fields.or("undo", None, |node| {
-        lint.reference(node, "undo", UNDO, &names.phases).map(Some)
-    });
-    let read_only = fields.or("read_only", false, |node| lint.truth(node, "read_only"));
-    if let (Some(true), Some(at)) = (read_only, fields.key("undo")) {
-        let help = "keep `undo` if it changes the host, `read_only: true` if it does not";
-        lint.fault(
-            code::MISPLACED,
-            at,
-            format!("{what} is read only, so there is nothing to undo"),
-            help,
-        );
-    }
+    let (undo, read_only) = undone(lint, &fields, &what, names);
     let step = step(lint, &fields, &what);
     if let (Some(step), Some(false)) = (&step, sets) {
         report_release_not_set(lint, fields.key("uses"), &what, &step.action);
@@ -256,6 +244,25 @@ fn draft(lint: &mut Lint<'_>, node: &Node, names: &Names) -> Option<Draft> {
         phase: phase(),
         ..draft
     })
+}
+
+/// Its `undo` and `read_only`, of which it has one.
+fn undone(
+    lint: &mut Lint<'_>,
+    fields: &Fields<'_>,
+    what: &str,
+    names: &Names,
+) -> (Option<Option<PhaseName>>, Option<bool>) {
+    let undo = fields.or("undo", None, |node| {
+        lint.reference(node, "undo", UNDO, &names.phases).map(Some)
+    });
+    let read_only = fields.or("read_only", false, |node| lint.truth(node, "read_only"));
+    if let (Some(true), Some(at)) = (read_only, fields.key("undo")) {
+        let help = "keep `undo` if it changes the host, `read_only: true` if it does not";
+        let message = format!("{what} is read only, so there is nothing to undo");
+        lint.fault(code::MISPLACED, at, message, help);
+    }
+    (undo, read_only)
 }
 
 fn report_release_not_set(lint: &mut Lint<'_>, at: Option<Mark>, what: &str, action: &Action) {

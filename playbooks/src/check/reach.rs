@@ -285,3 +285,69 @@ pub(super) fn report_no_undo(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use echelon_proto::PhaseName;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Action, ArtifactVerb, Retry, WhichRelease};
+
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+    fn state(at: usize) -> StateName {
+        StateName::new(NAMES[at]).unwrap()
+    }
+
+    fn phase((from, to, sets_release): &(Vec<usize>, usize, bool)) -> Phase {
+        Phase {
+            name: PhaseName::new("p").unwrap(),
+            from: from.iter().map(|at| state(*at)).collect(),
+            to: Some(state(*to)),
+            sets_release: *sets_release,
+            action: Action::Artifact {
+                verb: ArtifactVerb::Prune,
+                release: WhichRelease::Target,
+                keep: None,
+            },
+            timeout: echelon_proto::Span::secs(1),
+            retry: Retry::default(),
+            verify: None,
+            undo: None,
+            read_only: true,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_linter_and_the_planner_agree_on_what_can_be_done(
+            phases in prop::collection::vec((prop::collection::vec(0..4_usize, 1..3), 0..4_usize, any::<bool>()), 0..6),
+            from in 0..4_usize,
+            on_target: bool,
+            to in 0..4_usize,
+            keep: bool,
+            via in prop::collection::vec(0..4_usize, 0..3),
+        ) {
+            let plain = State { traffic: Traffic::None, point_of_no_return: false };
+            let machine = Machine {
+                initial: state(0),
+                states: (0..4).map(|at| (state(at), plain)).collect(),
+                phases: phases.iter().map(phase).collect(),
+                compensations: vec![],
+                operations: BTreeMap::new(),
+            };
+            let operation = Operation {
+                to: state(to),
+                release: if keep { ReleaseGoal::Same } else { ReleaseGoal::Target },
+                via: via.into_iter().map(state).collect(),
+            };
+            let half = if on_target { ON_TARGET } else { !ON_TARGET };
+            let ways = Ways::of(&machine);
+            let can = ways.can(ways.at(&state(from)) & half, &operation);
+            prop_assert_eq!(can, machine.path(&state(from), on_target, &operation).is_some());
+        }
+    }
+}

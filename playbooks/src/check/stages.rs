@@ -253,58 +253,55 @@ fn listed(lint: &mut Lint<'_>, node: &Node, gates: &Known) -> Option<Vec<Wave>> 
             lint.fault(code::DUPLICATE_NAME, at, message, "rename one of them");
         }
     }
-    let read: Vec<Option<(Wave, Mark)>> = items.iter().map(|item| wave(lint, item, gates)).collect();
-    let waves: Vec<(Wave, Mark)> = read.into_iter().collect::<Option<_>>()?;
-    report_sizes(lint, &waves);
-    Some(waves.into_iter().map(|(wave, _)| wave).collect())
+    let mut sizes = Vec::new();
+    let waves = lint.each(items, |lint, item| wave(lint, item, gates, &mut sizes));
+    report_sizes(lint, &sizes);
+    waves
 }
 
-/// A wave and where its size is written.
-fn wave(lint: &mut Lint<'_>, node: &Node, gates: &Known) -> Option<(Wave, Mark)> {
+/// One wave. Its size goes into `sizes` even when something else is wrong with it.
+fn wave(lint: &mut Lint<'_>, node: &Node, gates: &Known, sizes: &mut Vec<(Option<Amount>, Mark)>) -> Option<Wave> {
     if let Value::Scalar(scalar) = &node.value
         && scalar.text == "ladder"
     {
-        lint.fault(
-            code::WAVES,
-            node.at,
-            "waves are either a ladder or a list, not both",
-            LADDER_OR_LIST,
-        );
+        let message = "waves are either a ladder or a list, not both";
+        lint.fault(code::WAVES, node.at, message, LADDER_OR_LIST);
         return None;
     }
     let fields = lint.fields(node, &WAVE)?;
     let name = fields.get("name").and_then(|node| lint.name(node, "name"));
-    let size = fields
-        .get("size")
-        .and_then(|node| Some((lint.amount(node, "size")?, node.at)));
+    let size = fields.get("size").and_then(|node| lint.amount(node, "size"));
+    sizes.push((size, fields.get("size").map_or(node.at, |node| node.at)));
     let bake = fields.or("bake", Span::ZERO, |node| bake(lint, node));
     let gates = fields.or("gates", Vec::new(), |node| gates::references(lint, node, gates));
-    let (size, at) = size?;
-    let wave = Wave {
+    Some(Wave {
         name: name?,
-        size,
+        size: size?,
         bake: bake?,
         gates: gates?,
-    };
-    Some((wave, at))
+    })
 }
 
 /// Sizes are cumulative: each must be more than the one before where the two can be compared, and the last is all hosts.
-fn report_sizes(lint: &mut Lint<'_>, waves: &[(Wave, Mark)]) {
+fn report_sizes(lint: &mut Lint<'_>, sizes: &[(Option<Amount>, Mark)]) {
     let (mut hosts, mut percent) = (0, 0);
-    for (wave, at) in waves {
-        let grows = match wave.size {
-            Amount::Hosts(size) => percent < 100 && size > std::mem::replace(&mut hosts, size),
-            Amount::Percent(size) => size > std::mem::replace(&mut percent, size),
+    for (size, at) in sizes {
+        let grows = match size {
+            None => true,
+            Some(Amount::Hosts(size)) => percent < 100 && *size > std::mem::replace(&mut hosts, *size),
+            Some(Amount::Percent(size)) => *size > std::mem::replace(&mut percent, *size),
         };
         if !grows {
-            let message = format!("the wave `{}` is no larger than one before it", wave.name);
             let help = "sizes are cumulative, how far the lane is after the wave: 1, 10%, 50%, 100%";
-            lint.fault(code::WAVES, *at, message, help);
+            lint.fault(code::WAVES, *at, "this wave is no larger than one before it", help);
         }
     }
-    if let Some((last, at)) = waves.last().filter(|(wave, _)| wave.size != Amount::Percent(100)) {
-        let message = format!("the last wave, `{}`, leaves hosts behind", last.name);
-        lint.fault(code::WAVES, *at, message, "let the last wave have `size: 100%`");
+    if let Some((Some(_), at)) = sizes.last().filter(|(size, _)| *size != Some(Amount::Percent(100))) {
+        lint.fault(
+            code::WAVES,
+            *at,
+            "the last wave leaves hosts behind",
+            "let the last wave have `size: 100%`",
+        );
     }
 }

@@ -1,0 +1,126 @@
+//! Hosts: listed, looked up, let in.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use echelon_engine::{
+    State,
+    command::{Command, Grant},
+    host::{Host, Standing},
+};
+use echelon_playbooks::selector::Selector;
+use echelon_proto::{App, Datacenter, HostId, Label, Person, Pool, Span, Time, limits, wire::control as wire};
+use tonic::Status;
+
+use super::{Control, convert, field, page::Page, status};
+use crate::{driver::wall, pki::Token};
+
+/// A join token is of use for so long.
+const TOKEN_LIFE: Span = Span::secs(600);
+
+/// A selector's text, in characters.
+const SELECTOR_CHARS_MAX: usize = 4096;
+
+pub(super) fn list(control: &Control, request: &wire::ListHostsRequest) -> Result<wire::ListHostsResponse, Status> {
+    let page = Page::new(request.page_size, &request.page_token)?;
+    field::chars("selector", &request.selector, SELECTOR_CHARS_MAX)?;
+    let selector: Selector = field::optional("selector", &request.selector)?.unwrap_or_default();
+    let after = page.after.as_deref().map(HostId::new).transpose();
+    let after = field::parsed("page_token", after)?.map_or(Bound::Unbounded, Bound::Excluded);
+    let (state, now) = control.latest();
+    let rest = state.hosts.range((after, Bound::Unbounded)).map(|(_, host)| host);
+    let (hosts, next_page_token) = page.take(rest.filter(|host| selector.matches(&host.subject())), |host| {
+        host.id.to_string()
+    });
+    let hosts = hosts.into_iter().map(|host| to_wire(&state, host, now)).collect();
+    Ok(wire::ListHostsResponse { hosts, next_page_token })
+}
+
+pub(super) fn get(control: &Control, request: &wire::GetHostRequest) -> Result<wire::Host, Status> {
+    let [id] = field::resource("hosts/{host}", &request.name)?;
+    let id = field::parsed("name", HostId::new(id))?;
+    let (state, now) = control.latest();
+    let host = state.hosts.get(&id).map(|host| to_wire(&state, host, now));
+    host.ok_or_else(|| {
+        status::not_found(&format!(
+            "no host {id} has ever joined; `echelon host list` shows those that have"
+        ))
+    })
+}
+
+pub(super) async fn token(
+    control: &Control,
+    by: Person,
+    request: wire::CreateJoinTokenRequest,
+) -> Result<wire::JoinToken, Status> {
+    let expires = wall() + TOKEN_LIFE;
+    let grant = Grant {
+        host: field::parsed("host", HostId::new(&request.host))?,
+        datacenter: field::parsed("datacenter", Datacenter::new(&request.datacenter))?,
+        pool: field::parsed("pool", Pool::new(&request.pool))?,
+        labels: labels(request.labels)?,
+        expires,
+    };
+    let token = Token::generate();
+    control
+        .wish(
+            by,
+            Command::CreateToken {
+                token: token.hash(),
+                grant,
+            },
+            false,
+        )
+        .await?;
+    Ok(wire::JoinToken {
+        token: token.reveal().to_owned(),
+        expire_time: Some(convert::stamp(expires)),
+    })
+}
+
+fn labels(given: std::collections::HashMap<String, String>) -> Result<BTreeMap<Label, String>, Status> {
+    field::at_most("labels", given.len(), limits::LABELS_MAX, "entries")?;
+    let mut labels = BTreeMap::new();
+    for (key, value) in given {
+        field::chars("labels", &value, limits::LABEL_CHARS_MAX)?;
+        labels.insert(field::parsed("labels", Label::new(key))?, value);
+    }
+    Ok(labels)
+}
+
+fn to_wire(state: &State, host: &Host, now: Time) -> wire::Host {
+    wire::Host {
+        name: format!("hosts/{}", host.id),
+        host: host.id.to_string(),
+        datacenter: host.datacenter.to_string(),
+        pool: host.pool.to_string(),
+        labels: host
+            .labels
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.clone()))
+            .collect(),
+        attached: host.is_attached(),
+        in_service: host.in_service(),
+        standings: host.standings.iter().map(|(app, on)| standing(app, on)).collect(),
+        agent_version: host.version.clone(),
+        last_seen_time: Some(convert::stamp(if host.is_attached() { now } else { host.since })),
+        running: running(state, host).unwrap_or_default(),
+        facts: host.facts.clone().into_iter().collect(),
+    }
+}
+
+/// `r7 install 1`
+fn running(state: &State, host: &Host) -> Option<String> {
+    let rollout = &host.busy.as_ref()?.rollout;
+    let current = state.rollouts.get(rollout)?.runs.get(&host.id)?.current.as_ref()?;
+    Some(format!("{rollout} {} {}", current.phase, current.attempt))
+}
+
+fn standing(app: &App, standing: &Standing) -> wire::Standing {
+    wire::Standing {
+        app: app.to_string(),
+        state: standing.state.to_string(),
+        release: convert::text(standing.release.as_ref()),
+        previous: convert::text(standing.previous.as_ref()),
+        error: standing.error.clone().unwrap_or_default(),
+    }
+}

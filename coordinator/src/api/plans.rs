@@ -1,0 +1,125 @@
+//! Plans: made and looked at.
+
+use echelon_engine::{
+    Reply, State,
+    command::{Command, PlanRequest},
+    plan::{HostPlan, LanePlan, Plan, PoolPlan, WavePlan},
+};
+use echelon_proto::{App, Datacenter, HostId, Person, PlanId, PlaybookName, ReleaseName, wire::control as wire};
+use tonic::Status;
+
+use super::{Control, convert, field, status};
+
+/// Datacenters that one plan may name.
+const DATACENTERS_MAX: usize = 64;
+
+pub(super) async fn create(
+    control: &Control,
+    by: Person,
+    request: wire::CreatePlanRequest,
+) -> Result<wire::Plan, Status> {
+    let command = Command::CreatePlan(wanted(&request)?);
+    let (reply, state) = control.wish(by, command, false).await?;
+    let Reply::Plan(id) = reply else {
+        return Err(Status::internal("a plan was asked for and none was given"));
+    };
+    find(&state, &id)
+}
+
+/// What to plan.
+pub(super) fn wanted(request: &wire::CreatePlanRequest) -> Result<PlanRequest, Status> {
+    field::at_most("datacenters", request.datacenters.len(), DATACENTERS_MAX, "entries")?;
+    let (playbook, version) = match request.playbook.split_once('@') {
+        Some((name, version)) => (name, Some(field::parsed("playbook", version.parse::<u32>())?)),
+        None => (request.playbook.as_str(), None),
+    };
+    let datacenters = request
+        .datacenters
+        .iter()
+        .map(|name| field::parsed("datacenters", Datacenter::new(name)));
+    Ok(PlanRequest {
+        app: field::parsed("app", App::new(&request.app))?,
+        release: field::parsed("release", ReleaseName::new(&request.release))?,
+        playbook: field::parsed("playbook", PlaybookName::new(playbook))?,
+        version,
+        operation: field::optional("operation", &request.operation)?,
+        datacenters: datacenters.collect::<Result<_, _>>()?,
+    })
+}
+
+pub(super) fn get(control: &Control, request: &wire::GetPlanRequest) -> Result<wire::Plan, Status> {
+    let [id] = field::resource("plans/{plan}", &request.name)?;
+    find(&control.latest().0, &field::parsed("name", PlanId::new(id))?)
+}
+
+fn find(state: &State, id: &PlanId) -> Result<wire::Plan, Status> {
+    let plan = state.plans.get(id).map(|plan| to_wire(state, plan));
+    plan.ok_or_else(|| {
+        status::not_found(&format!(
+            "there is no plan {id}, or it is no longer kept; make it again"
+        ))
+    })
+}
+
+fn to_wire(state: &State, plan: &Plan) -> wire::Plan {
+    let body = &plan.body;
+    let playbook = state.playbook(&body.playbook, Some(body.version));
+    let max_parallel = playbook.and_then(|pushed| {
+        let mut stages = pushed.playbook.stages.iter().map(|stage| stage.deploy.max_parallel);
+        stages.next()
+    });
+    wire::Plan {
+        name: format!("plans/{}", plan.id),
+        app: body.app.to_string(),
+        release: body.release.to_string(),
+        playbook: format!("{}@{}", body.playbook, body.version),
+        operation: body.operation.to_string(),
+        fingerprint: plan.fingerprint.to_string(),
+        lanes: plan
+            .lanes
+            .iter()
+            .map(|plan| lane(state, plan, max_parallel.unwrap_or_default()))
+            .collect(),
+        skipped_hosts: body.skipped.iter().map(ToString::to_string).collect(),
+        create_time: Some(convert::stamp(plan.at)),
+        created_by: plan.by.to_string(),
+    }
+}
+
+fn lane(state: &State, lane: &LanePlan, max_parallel: u32) -> wire::PlannedLane {
+    wire::PlannedLane {
+        datacenter: lane.datacenter.to_string(),
+        waves: lane.waves.iter().map(wave).collect(),
+        max_parallel,
+        capacity: lane.capacity.iter().map(|pool| capacity(state, pool)).collect(),
+    }
+}
+
+fn wave(wave: &WavePlan) -> wire::PlannedWave {
+    wire::PlannedWave {
+        wave: wave.name.to_string(),
+        hosts: wave.hosts.iter().map(host).collect(),
+        gates: wave.gates.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn host(host: &HostPlan) -> wire::PlannedHost {
+    wire::PlannedHost {
+        host: host.host.to_string(),
+        pool: host.pool.to_string(),
+        from_state: host.state.to_string(),
+        from_release: convert::text(host.release.as_ref()),
+        phases: host.phases.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Hosts out of service are counted now, not when the plan was made.
+fn capacity(state: &State, pool: &PoolPlan) -> wire::PlannedCapacity {
+    let serves = |id: &HostId| state.hosts.get(id).is_some_and(echelon_engine::host::Host::in_service);
+    wire::PlannedCapacity {
+        pool: pool.pool.to_string(),
+        hosts: convert::count(pool.hosts.len()),
+        out_of_service: convert::count(pool.hosts.iter().filter(|id| !serves(id)).count()),
+        max_unavailable: pool.max_unavailable,
+    }
+}

@@ -1,0 +1,92 @@
+//! Playbooks: pushed, looked up, listed.
+
+use std::sync::Arc;
+
+use echelon_engine::{command::Command, state::Pushed};
+use echelon_proto::{Person, PlaybookName, limits, wire::control as wire};
+use tonic::Status;
+
+use super::{Control, convert, field, page::Page, status};
+
+pub(super) async fn push(
+    control: &Control,
+    by: Person,
+    request: wire::PushPlaybookRequest,
+) -> Result<wire::Playbook, Status> {
+    field::at_most("text", request.text.len(), limits::PLAYBOOK_BYTES_MAX, "bytes")?;
+    let text = request.text;
+    let playbook = read(&text)?;
+    let (name, version) = (playbook.name.clone(), playbook.version);
+    let command = Command::PushPlaybook {
+        playbook: Box::new(playbook),
+        text,
+    };
+    let (_, state) = control.wish(by, command, request.validate_only).await?;
+    let pushed = state
+        .playbook(&name, Some(version))
+        .map(|pushed| to_wire(pushed, false));
+    pushed.ok_or_else(|| Status::internal("the playbook is not there although it was pushed"))
+}
+
+/// Checks the text; all that is wrong is told at once.
+fn read(text: &str) -> Result<echelon_playbooks::Playbook, Status> {
+    echelon_playbooks::read(text)
+        .map(|checked| checked.playbook)
+        .map_err(|faults| {
+            let violations = faults.0.iter().map(|fault| ("text".to_owned(), fault.to_string()));
+            status::invalid_fields(&faults.to_string(), violations)
+        })
+}
+
+pub(super) fn get(control: &Control, request: &wire::GetPlaybookRequest) -> Result<wire::Playbook, Status> {
+    let (name, version) = match field::resource("playbooks/{playbook}", &request.name) {
+        Ok([name]) => (name, None),
+        Err(_) => {
+            let [name, version] = field::resource("playbooks/{playbook}/versions/{version}", &request.name)?;
+            (name, Some(field::parsed("name", version.parse::<u32>())?))
+        }
+    };
+    let name = field::parsed("name", PlaybookName::new(name))?;
+    let (state, _) = control.latest();
+    let found = state.playbook(&name, version).map(|pushed| to_wire(pushed, true));
+    found.ok_or_else(|| {
+        let what = version.map_or(name.to_string(), |version| format!("{name}@{version}"));
+        status::not_found(&format!(
+            "there is no playbook {what}; `echelon playbook list` shows them"
+        ))
+    })
+}
+
+pub(super) fn list(
+    control: &Control,
+    request: &wire::ListPlaybooksRequest,
+) -> Result<wire::ListPlaybooksResponse, Status> {
+    let page = Page::new(request.page_size, &request.page_token)?;
+    let (state, _) = control.latest();
+    let all = state.playbooks.values().flat_map(|versions| versions.values());
+    let rest = all.filter(|pushed| page.after.as_ref().is_none_or(|after| key(pushed) > *after));
+    let (playbooks, next_page_token) = page.take(rest, |pushed| key(pushed));
+    let playbooks = playbooks.into_iter().map(|pushed| to_wire(pushed, false)).collect();
+    Ok(wire::ListPlaybooksResponse {
+        playbooks,
+        next_page_token,
+    })
+}
+
+/// In the order of the state: a name holds no NUL, which sorts before all that it holds.
+fn key(pushed: &Arc<Pushed>) -> String {
+    format!("{}\u{0}{:010}", pushed.playbook.name, pushed.playbook.version)
+}
+
+fn to_wire(pushed: &Arc<Pushed>, with_text: bool) -> wire::Playbook {
+    let playbook = &pushed.playbook;
+    wire::Playbook {
+        name: format!("playbooks/{}/versions/{}", playbook.name, playbook.version),
+        playbook: playbook.name.to_string(),
+        version: playbook.version,
+        digest: playbook.digest.to_string(),
+        text: if with_text { pushed.text.clone() } else { String::new() },
+        create_time: Some(convert::stamp(pushed.at)),
+        created_by: pushed.by.to_string(),
+    }
+}

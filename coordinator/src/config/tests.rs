@@ -1,0 +1,115 @@
+use clap::Parser;
+use tempfile::TempDir;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Serve {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn load(text: &str, flags: &[&str]) -> Result<Config, Error> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("coordinator.toml");
+    fs::write(&path, text).unwrap();
+    let mut given = vec!["serve", "--config", path.to_str().unwrap()];
+    given.extend(flags);
+    Config::load(&Serve::try_parse_from(given).unwrap().flags)
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config, Config::load(&Flags::default()).unwrap());
+    assert_eq!(config.listen_agents.to_string(), "0.0.0.0:7443");
+    assert_eq!(config.listen_people.to_string(), "0.0.0.0:7444");
+    assert_eq!(config.unreachable_after, Span::secs(30));
+}
+
+#[test]
+fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
+    let text = r#"
+        data = "/a"
+        listen_agents = "127.0.0.1:1"
+        listen_people = "127.0.0.1:2"
+        heartbeat_ms = 1000
+        unreachable_after = "5s"
+        snapshot_every = 3
+        keep_entries = 4
+        output_bytes_max = 2000000
+        [[webhooks]]
+        url = "https://a.example/x=y"
+        events = ["wave_opened"]
+    "#;
+    let hook = |url: &str, events: &[&str]| WebhookConfig {
+        url: url.parse().unwrap(),
+        events: events.iter().map(|&event| event.into()).collect(),
+    };
+    let file = Config {
+        data: "/a".into(),
+        listen_agents: "127.0.0.1:1".parse().unwrap(),
+        listen_people: "127.0.0.1:2".parse().unwrap(),
+        webhooks: vec![hook("https://a.example/x=y", &["wave_opened"])],
+        heartbeat_ms: 1000,
+        unreachable_after: Span::secs(5),
+        snapshot_every: 3,
+        keep_entries: 4,
+        output_bytes_max: 2_000_000,
+    };
+    assert_eq!(load(text, &[]).unwrap(), file);
+    let flags = "--data /b --listen-agents 127.0.0.1:3 --listen-people [::1]:4 --heartbeat-ms 2000 \
+                 --unreachable-after 1m --snapshot-every 5 --keep-entries 6 --output-bytes-max 3000000 \
+                 --webhook http://b.example/?q=1 --webhook wave_opened,gate_decided=http://c.example/";
+    let over = Config {
+        data: "/b".into(),
+        listen_agents: "127.0.0.1:3".parse().unwrap(),
+        listen_people: "[::1]:4".parse().unwrap(),
+        webhooks: vec![
+            hook("http://b.example/?q=1", &[]),
+            hook("http://c.example/", &["wave_opened", "gate_decided"]),
+        ],
+        heartbeat_ms: 2000,
+        unreachable_after: Span::secs(60),
+        snapshot_every: 5,
+        keep_entries: 6,
+        output_bytes_max: 3_000_000,
+    };
+    assert_eq!(load(text, &flags.split(' ').collect::<Vec<_>>()).unwrap(), over);
+}
+
+#[test]
+fn a_fault_is_told_with_its_place_and_how_to_mend_it() {
+    for (text, words) in [
+        ("snapshot_evry = 5", &["line 1", "snapshot_evry", "snapshot_every"][..]),
+        (
+            "[[webhooks]]\nurl = 'http://x/'\nevent = []",
+            &["line 3", "unknown field `event`", "`events`"],
+        ),
+        ("unreachable_after = 30", &["line 1", "string"]),
+        ("unreachable_after = 'soon'", &["line 1", "30s"]),
+        (
+            "unreachable_after = '15s'",
+            &["unreachable_after is 15s", "two heartbeats"],
+        ),
+        ("heartbeat_ms = 1", &["heartbeat_ms is 1", "100"]),
+        ("snapshot_every = 0", &["snapshot_every is 0"]),
+        ("output_bytes_max = 1", &["output_bytes_max is 1"]),
+        ("listen_people = '0.0.0.0:7443'", &["listen_people", "another port"]),
+        ("listen_people = 'here'", &["line 1"]),
+        ("[[webhooks]]\nurl = 'ftp://x/'", &["webhooks.url", "http"]),
+        ("data = ", &["line 1"]),
+    ] {
+        let error = load(text, &[]).unwrap_err().to_string();
+        for word in words {
+            assert!(error.contains(word), "{text:?} should tell {word:?}: {error}");
+        }
+    }
+    let flags = Flags {
+        config: Some("/no/such/file".into()),
+        ..Flags::default()
+    };
+    let error = Config::load(&flags).unwrap_err().to_string();
+    assert!(error.contains("/no/such/file"), "{error}");
+}

@@ -1,0 +1,152 @@
+//! What is sent to agents, as messages of the link.
+
+use echelon_engine::{
+    command::Artifact,
+    effect::{Effect, Order, Watch},
+    host::Standing,
+};
+use echelon_playbooks::model::{Action, ArtifactVerb, HttpCheck, Run, SystemdVerb, TcpCheck};
+use echelon_proto::{
+    App, Fence, ReleaseName,
+    wire::link::{self as wire, CoordinatorMessage, action::Kind, coordinator_message::Body},
+};
+
+use crate::sessions::Item;
+
+pub(super) fn message(item: &Item, heartbeat_ms: u32) -> CoordinatorMessage {
+    let body = match item {
+        Item::Welcome { term } => Body::Welcome(wire::Welcome {
+            term: *term,
+            heartbeat_ms,
+        }),
+        Item::Owed(effect) => match effect.as_ref() {
+            Effect::Order(owed) => Body::Order(order(owed)),
+            Effect::Watch(owed) => Body::Watch(watch(owed)),
+            // Not for a host: the dispatcher leaves it to the notify runner, so it never comes here.
+            Effect::Notify(_) => Body::Heartbeat(wire::Heartbeat {}),
+        },
+        Item::Unwatch(watch) => Body::Unwatch(wire::Unwatch { watch: watch.clone() }),
+        Item::Ack(sequence) => Body::Ack(wire::ReportAck { sequence: *sequence }),
+        Item::Heartbeat => Body::Heartbeat(wire::Heartbeat {}),
+    };
+    CoordinatorMessage { body: Some(body) }
+}
+
+fn order(order: &Order) -> wire::Order {
+    wire::Order {
+        fence: Some(fence(&order.fence)),
+        app: order.app.to_string(),
+        release: order.release.as_ref().map(release),
+        action: Some(action(&order.action)),
+        timeout_ms: order.timeout.0,
+        verify: order.verify.as_ref().map(action),
+        after: Some(standing(&order.app, &order.after)),
+        from_state: order.from.to_string(),
+    }
+}
+
+fn watch(watch: &Watch) -> wire::Watch {
+    wire::Watch {
+        watch: watch.id.clone(),
+        probe: Some(action(&watch.probe)),
+        every_ms: watch.every.0,
+        unhealthy_after: watch.unhealthy_after,
+    }
+}
+
+pub(super) fn fence(fence: &Fence) -> wire::Fence {
+    wire::Fence {
+        term: fence.term,
+        rollout: fence.rollout.to_string(),
+        host: fence.host.to_string(),
+        phase: fence.phase.to_string(),
+        attempt: fence.attempt,
+    }
+}
+
+fn release(artifact: &Artifact) -> wire::Release {
+    wire::Release {
+        name: artifact.release.to_string(),
+        url: artifact.url.clone(),
+        sha256: artifact.sha256.map(String::from).unwrap_or_default(),
+        size_bytes: artifact.size_bytes,
+    }
+}
+
+fn standing(app: &App, standing: &Standing) -> wire::Standing {
+    let name = |release: &Option<ReleaseName>| release.as_ref().map(ToString::to_string).unwrap_or_default();
+    wire::Standing {
+        app: app.to_string(),
+        state: standing.state.to_string(),
+        release: name(&standing.release),
+        previous: name(&standing.previous),
+        error: standing.error.clone().unwrap_or_default(),
+    }
+}
+
+fn action(action: &Action<String>) -> wire::Action {
+    let kind = match action {
+        Action::Run(program) => Kind::Run(run(program)),
+        Action::Http(check) => Kind::Http(http(check)),
+        Action::Tcp(check) => Kind::Tcp(tcp(check)),
+        Action::Systemd { unit, verb } => Kind::Systemd(wire::Systemd {
+            unit: unit.clone(),
+            verb: systemd_verb(*verb).into(),
+        }),
+        Action::Artifact { verb, release: _, keep } => Kind::Artifact(wire::Artifact {
+            verb: artifact_verb(*verb).into(),
+            keep: keep.unwrap_or(0),
+        }),
+    };
+    wire::Action { kind: Some(kind) }
+}
+
+fn run(run: &Run<String>) -> wire::Run {
+    wire::Run {
+        argv: run.argv.clone(),
+        env: run.env.clone().into_iter().collect(),
+        cwd: run.cwd.clone().unwrap_or_default(),
+        user: run.user.clone().unwrap_or_default(),
+    }
+}
+
+fn http(check: &HttpCheck<String>) -> wire::HttpCheck {
+    wire::HttpCheck {
+        url: check.url.clone(),
+        status: u32::from(check.status),
+        consecutive: check.repeat.consecutive,
+        interval_ms: check.repeat.interval.0,
+        request_timeout_ms: check.request_timeout.0,
+        contains: check.contains.clone().unwrap_or_default(),
+    }
+}
+
+fn tcp(check: &TcpCheck<String>) -> wire::TcpCheck {
+    wire::TcpCheck {
+        address: check.address.clone(),
+        consecutive: check.repeat.consecutive,
+        interval_ms: check.repeat.interval.0,
+    }
+}
+
+fn systemd_verb(verb: SystemdVerb) -> wire::SystemdVerb {
+    match verb {
+        SystemdVerb::Start => wire::SystemdVerb::Start,
+        SystemdVerb::Stop => wire::SystemdVerb::Stop,
+        SystemdVerb::Restart => wire::SystemdVerb::Restart,
+        SystemdVerb::Reload => wire::SystemdVerb::Reload,
+        SystemdVerb::Enable => wire::SystemdVerb::Enable,
+        SystemdVerb::Disable => wire::SystemdVerb::Disable,
+        SystemdVerb::IsActive => wire::SystemdVerb::IsActive,
+    }
+}
+
+fn artifact_verb(verb: ArtifactVerb) -> wire::ArtifactVerb {
+    match verb {
+        ArtifactVerb::Fetch => wire::ArtifactVerb::Fetch,
+        ArtifactVerb::Install => wire::ArtifactVerb::Install,
+        ArtifactVerb::Activate => wire::ArtifactVerb::Activate,
+        ArtifactVerb::Remove => wire::ArtifactVerb::Remove,
+        ArtifactVerb::Prune => wire::ArtifactVerb::Prune,
+    }
+}

@@ -1,0 +1,5 @@
+//! What the world is asked to do: one file for each kind of effect.
+
+pub mod dispatch;
+pub mod notify;
+pub mod webhook;

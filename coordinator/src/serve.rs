@@ -1,0 +1,253 @@
+//! The coordinator as a process serves it: opens what it needs, recovers, listens on both faces, and ends in order. All
+//! parts are put together here and nowhere else.
+
+mod address;
+mod face;
+
+use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    api::Control,
+    config::Config,
+    driver::{self, Driver, Inbox, Retention, Running, wall},
+    journal::{self, Journal},
+    link::Link,
+    listen::{self, Bounds, ClientCertificate, Incoming, server_config},
+    output::{self, Output},
+    pki::{self, Authority},
+    runner::{
+        dispatch::Dispatch,
+        notify::Notify,
+        webhook::{self, Patience, Webhook},
+    },
+    sessions::Sessions,
+};
+
+pub use address::Addresses;
+
+/// How long streams may take to end once the process is to end.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// Ended rollouts that are kept.
+const ROLLOUTS_KEPT: usize = 50;
+
+/// The coordinator could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// With certificates.
+    #[error(transparent)]
+    Pki(#[from] pki::Error),
+    /// With the journal. After it nothing is decided any more: start again, and the journal is replayed.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// With listening.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+    /// With the folder of output.
+    #[error(transparent)]
+    Output(#[from] output::Error),
+    /// With webhooks.
+    #[error(transparent)]
+    Webhook(#[from] webhook::Error),
+    /// gRPC could not be served.
+    #[error("cannot serve: {0}")]
+    Serve(#[from] tonic::transport::Error),
+    /// The description of the messages is damaged: a fault of ours.
+    #[error("cannot describe the messages: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// A file of the data folder.
+    #[error("cannot write {}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A thread could not be had, or ended early.
+    #[error("cannot run a thread: {0}")]
+    Thread(String),
+}
+
+/// Serves until `stop`, then ends in order. `ready` hears the addresses once both faces are open.
+///
+/// # Errors
+/// Any [`Error`]; in the middle of its life only [`Error::Journal`] and [`Error::Serve`].
+pub async fn serve(
+    config: Config,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(&Addresses),
+) -> Result<(), Error> {
+    let house = House::open(&config).await?;
+    let addresses = house.addresses();
+    addresses.write(&config.data)?;
+    house.run(stop, || ready(&addresses)).await
+}
+
+/// Everything that is open.
+struct House {
+    agents: Incoming,
+    people: Incoming,
+    inbox: Inbox,
+    running: Running,
+    sessions: Arc<Sessions>,
+    dispatch: Arc<Dispatch>,
+    outputs: Arc<Output>,
+    authority: Arc<Authority>,
+    background: JoinSet<()>,
+}
+
+impl House {
+    /// The journal's lock first: two coordinators on one folder must not touch anything of it.
+    async fn open(config: &Config) -> Result<Self, Error> {
+        let authority = Arc::new(Authority::open(&config.pki())?);
+        let journal = Journal::open(&config.journal())?;
+        let outputs = Arc::new(Output::open(&config.output(), config.output_bytes_max)?);
+        // Open before the replay: agents that come back wait for it instead of backing off.
+        let listen = |address, client| -> Result<Incoming, Error> {
+            let tls = server_config(authority.server(wall())?, authority.ca_der(), client)?;
+            Ok(Incoming::bind(address, tls, Bounds::default())?)
+        };
+        let agents = listen(config.listen_agents, ClientCertificate::Optional)?;
+        let people = listen(config.listen_people, ClientCertificate::Required)?;
+        let driver = recover(config, journal).await?;
+
+        let (inbox, letters) = Inbox::new();
+        let sessions = Sessions::new(inbox.clone(), Duration::from_millis(config.heartbeat_ms.into()));
+        let dispatch = Dispatch::new(sessions.clone(), driver.state().term);
+        let notify = Notify::new(
+            config.webhooks.clone(),
+            Webhook::new(Patience::default())?,
+            inbox.clone(),
+        );
+        let mut background = JoinSet::new();
+        background.spawn(sessions.clone().sweep());
+        background.spawn(notify.clone().run());
+        let runners = {
+            let dispatch = dispatch.clone();
+            move |changes: Vec<_>| {
+                dispatch.changed(&changes);
+                notify.changed(&changes);
+            }
+        };
+        let running = driver::start(driver, engine_config(config), &inbox, letters, runners)
+            .map_err(|error| Error::Thread(error.to_string()))?;
+        Ok(Self {
+            agents,
+            people,
+            inbox,
+            running,
+            sessions,
+            dispatch,
+            outputs,
+            authority,
+            background,
+        })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            agents: self.agents.local_addr(),
+            people: self.people.local_addr(),
+        }
+    }
+
+    async fn run(self, stop: impl Future<Output = ()>, ready: impl FnOnce()) -> Result<(), Error> {
+        let Self {
+            agents,
+            people,
+            inbox,
+            running,
+            sessions,
+            dispatch,
+            outputs,
+            authority,
+            background: _background,
+        } = self;
+        let Running { reader, mut ended, .. } = running;
+        let (stopping, is_stopping) = watch::channel(false);
+        let link = Link::new(
+            inbox.clone(),
+            reader.clone(),
+            sessions.clone(),
+            dispatch,
+            outputs.clone(),
+            authority,
+        );
+        let control = Control::new(inbox.clone(), reader, outputs, is_stopping.clone());
+        let mut faces = JoinSet::new();
+        faces.spawn(face::agents(link, agents, is_stopping.clone()));
+        faces.spawn(face::people(control, people, is_stopping).await?);
+        ready();
+        tokio::select! {
+            () = stop => tracing::info!("stopping"),
+            journal = &mut ended => return driver_ended(journal),
+            Some(face) = faces.join_next() => return face_ended(face),
+        }
+        // Nobody listens any more when both faces have ended, and that is well.
+        let _heard = stopping.send(true);
+        end_streams(&sessions, &mut faces).await;
+        inbox.stop().await;
+        driver_ended(ended.await)
+    }
+}
+
+fn engine_config(config: &Config) -> echelon_engine::Config {
+    echelon_engine::Config {
+        unreachable_after: config.unreachable_after,
+        notify: !config.webhooks.is_empty(),
+        rollouts_kept: ROLLOUTS_KEPT,
+        ..echelon_engine::Config::default()
+    }
+}
+
+async fn recover(config: &Config, journal: Journal<echelon_engine::Entry>) -> Result<Driver, Error> {
+    let retention = Retention {
+        snapshot_every: config.snapshot_every,
+        history: config.keep_entries,
+    };
+    let engine = engine_config(config);
+    let opened = tokio::task::spawn_blocking(move || Driver::open(journal, engine, retention, wall())).await;
+    let driver = opened.map_err(|error| Error::Thread(error.to_string()))??;
+    let state = driver.state();
+    tracing::info!(
+        term = state.term,
+        entries = driver.sequence(),
+        hosts = state.hosts.size(),
+        active_rollouts = state.active.len(),
+        "recovered"
+    );
+    Ok(driver)
+}
+
+/// Sessions are closed again and again until all streams have ended: one may have begun just before.
+async fn end_streams(sessions: &Sessions, faces: &mut JoinSet<Result<(), tonic::transport::Error>>) {
+    let all = async {
+        while !faces.is_empty() {
+            sessions.close_all();
+            let _later = tokio::time::timeout(Duration::from_millis(100), faces.join_next()).await;
+        }
+    };
+    if tokio::time::timeout(END_WITHIN, all).await.is_err() {
+        tracing::warn!("some streams did not end in time and are cut off");
+        faces.shutdown().await;
+    }
+}
+
+fn driver_ended(ended: Result<Result<(), journal::Error>, oneshot::error::RecvError>) -> Result<(), Error> {
+    match ended {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Error::Thread("the driver panicked; see above".into())),
+    }
+}
+
+fn face_ended(face: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>) -> Result<(), Error> {
+    match face {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(Error::Thread(error.to_string())),
+    }
+}
