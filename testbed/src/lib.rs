@@ -3,7 +3,6 @@
 //! Everything here looks at Echelon from the outside: real processes, real sockets, the real command line, clocks and
 //! /proc. Deliberately nothing that the product needs: nobody depends on this crate.
 
-pub mod bench;
 pub mod binaries;
 pub mod bundle;
 pub mod cli;
@@ -15,8 +14,6 @@ pub mod origin;
 pub mod place;
 pub mod process;
 pub mod reaper;
-pub mod refusals;
 pub mod sample;
 pub mod screen;
-pub mod verify;
 pub mod visit;

@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// The app of the demo.
-pub const APP: &str = "storefront";
+pub(super) const APP: &str = "storefront";
 /// The datacenters of the demo.
-pub const DATACENTERS: [&str; 4] = ["dc1", "dc2", "dc3", "dc4"];
+pub(super) const DATACENTERS: [&str; 4] = ["dc1", "dc2", "dc3", "dc4"];
 const HOSTS_EACH: usize = 2;
 /// From the start of the agents until all are attached.
 const ATTACH_WITHIN: Duration = Duration::from_secs(30);
