@@ -5,7 +5,7 @@
 mod executor;
 mod join;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use echelon_agent::{
@@ -23,7 +23,7 @@ use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::Channel;
 
-pub use executor::Timed;
+pub use executor::{PhaseTime, Timed};
 pub use join::{Member, join};
 
 use crate::{
@@ -67,7 +67,7 @@ pub struct Fleet {
 impl Fleet {
     /// Starts the link of every member.
     #[must_use]
-    pub fn attach(members: &[Member], address: &Address, phase_time: Duration) -> Self {
+    pub fn attach(members: &[Member], address: &Address, phase_time: &PhaseTime) -> Self {
         let fleet = Self { stop: CancellationToken::new(), agents: TaskTracker::new() };
         let facts = Arc::new(Facts::read());
         for member in members {
@@ -75,10 +75,10 @@ impl Fleet {
                 host: member.host.clone(),
                 coordinator: address.clone(),
                 tls: link::fixed(member.tls.clone()),
-                labels: std::collections::BTreeMap::new(),
+                labels: BTreeMap::new(),
                 facts: facts.clone(),
             };
-            let executor = Arc::new(Timed::new(phase_time));
+            let executor = Arc::new(Timed(phase_time.clone()));
             fleet.agents.spawn(link::run(settings, Store::Memory, executor, fleet.stop.clone()));
         }
         fleet.agents.close();
@@ -173,7 +173,9 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     screen::note(format_args!("{} hosts join ...", arguments.hosts));
     let members = join(&coordinator, &roster(arguments.hosts, arguments.datacenters)?).await?;
     let began = time::Instant::now();
-    let fleet = Fleet::attach(&members, &address(&coordinator)?, Duration::from_millis(arguments.phase_time.0));
+    let phase_time = PhaseTime::default();
+    phase_time.set(Duration::from_millis(arguments.phase_time.0));
+    let fleet = Fleet::attach(&members, &address(&coordinator)?, &phase_time);
     until_attached(&coordinator, arguments.hosts, Duration::from_secs(300)).await?;
     screen::good(format_args!("{} agents attached in {:.1} s", arguments.hosts, began.elapsed().as_secs_f64()));
     screen::gap();

@@ -3,6 +3,7 @@
 //! Everything here looks at Echelon from the outside: real processes, real sockets, the real command line, clocks and
 //! /proc. Deliberately nothing that the product needs: nobody depends on this crate.
 
+pub mod bench;
 pub mod binaries;
 pub mod bundle;
 pub mod cli;

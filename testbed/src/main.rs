@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use echelon_testbed::{demo, fleet, reaper::Reaper, sample, screen};
+use echelon_testbed::{bench, demo, fleet, reaper::Reaper, sample, screen};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -26,6 +26,7 @@ enum Command {
     /// Thousands of agents in one process, attached to a real coordinator, until Ctrl-C
     Fleet(fleet::Arguments),
     /// Measure a coordinator with a fleet attached, from the outside
+    Bench(bench::Arguments),
     /// The service that the demo rolls out; not for people
     #[command(hide = true)]
     SampleService(sample::Arguments),
@@ -59,6 +60,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Fleet(arguments) => fleet::run(&arguments).await,
+        Command::Bench(arguments) => bench::run(&arguments).await,
         Command::SampleService(_) => Ok(ExitCode::SUCCESS),
     }
 }

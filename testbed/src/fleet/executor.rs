@@ -1,6 +1,12 @@
 //! What a host of the fleet does with an order: waits for a stated time, and is done. No files, no programs, no output.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use echelon_agent::{
     executor::{Executor, Work},
@@ -8,25 +14,31 @@ use echelon_agent::{
 };
 use tokio::time;
 
-/// Every phase takes the same time.
-#[derive(Debug, Clone, Copy)]
-pub struct Timed {
-    each: Duration,
-}
+/// How long every phase of the fleet takes from now on: one for all hosts, changed between two measurements.
+#[derive(Debug, Clone, Default)]
+pub struct PhaseTime(Arc<AtomicU64>);
 
-impl Timed {
-    /// Zero: phases are done at once.
-    #[must_use]
-    pub const fn new(each: Duration) -> Self {
-        Self { each }
+impl PhaseTime {
+    /// Zero: phases are done at once. Parts of a millisecond are dropped.
+    pub fn set(&self, each: Duration) {
+        self.0.store(u64::try_from(each.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 }
 
+/// Every phase takes the same time.
+#[derive(Debug, Clone)]
+pub struct Timed(pub PhaseTime);
+
 impl Executor for Timed {
     async fn execute(&self, _work: Work) -> Outcome {
+        let each = self.0.get();
         // A timer of zero would still wait for the next tick of the clock.
-        if !self.each.is_zero() {
-            time::sleep(self.each).await;
+        if !each.is_zero() {
+            time::sleep(each).await;
         }
         Outcome::done()
     }
