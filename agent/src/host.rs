@@ -12,6 +12,7 @@
 
 mod account;
 mod artifact;
+mod attempt;
 mod check;
 mod fetch;
 mod process;
@@ -34,19 +35,18 @@ use std::{
 };
 
 use echelon_proto::{App, HostId, Label, limits::TAIL_BYTES_MAX};
-use tokio::time::Instant;
 
 pub use self::supervisor::supervise;
 use self::{
+    attempt::{Attempt, ended, outcome_of},
     check::Check,
     fetch::Store,
-    program::{End, Exit, Program, Spec},
+    program::{End, Program, Spec},
     release::Releases,
     runs::Runs,
 };
 use crate::{
     executor::{Executor, Work},
-    link::now,
     order::{Action, Order, Outcome, PhaseResult, Probe, Run},
     output::{self, Outputs},
 };
@@ -425,84 +425,12 @@ impl Executor for Host {
     }
 }
 
-/// One attempt's folder and time.
-struct Attempt {
-    dir: PathBuf,
-    until: Instant,
-    timeout: echelon_proto::Span,
-}
-
-impl Attempt {
-    fn new(dir: PathBuf, work: &Work) -> Self {
-        // By the wall clock, because a restart or a reboot may lie between; a clock that jumped can only shorten the
-        // rest or give the whole again.
-        let timeout = work.order.timeout;
-        let left = timeout - now().since(work.started);
-        Self {
-            dir,
-            until: Instant::now() + left.duration(),
-            timeout,
-        }
-    }
-
-    fn left(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
-    }
-
-    fn timed_out(&self, last: String) -> Outcome {
-        Outcome::of(
-            PhaseResult::TimedOut,
-            format!("not done within {}: {last}", self.timeout),
-        )
-    }
-}
-
 fn plain(argv: Vec<String>) -> Run {
     Run {
         argv,
         env: BTreeMap::new(),
         cwd: None,
         user: None,
-    }
-}
-
-fn outcome_of(name: &str, order: &Order, end: End) -> Outcome {
-    let exit = match end {
-        End::NotBegun(why) => return Outcome::failed(why),
-        End::Lost { .. } => {
-            let message = format!("{name} was begun and its end is not known: the host or its supervisor was ended");
-            return Outcome::of(PhaseResult::Lost, message);
-        }
-        End::Known(exit) => exit,
-    };
-    let (result, message) = match &exit {
-        Exit { error: Some(error), .. } => (PhaseResult::Failed, error.clone()),
-        Exit { timed_out: true, .. } => {
-            let message = format!(
-                "{name} did not end within {}: its process group was ended",
-                order.timeout
-            );
-            (PhaseResult::TimedOut, message)
-        }
-        Exit { code: Some(0), .. } => (PhaseResult::Done, String::new()),
-        exit => (PhaseResult::Failed, ended(name, exit)),
-    };
-    Outcome {
-        exit_code: exit.code,
-        signal: exit.signal,
-        ..Outcome::of(result, message)
-    }
-}
-
-fn ended(name: &str, exit: &Exit) -> String {
-    match exit {
-        Exit { error: Some(error), .. } => error.clone(),
-        Exit { timed_out: true, .. } => format!("{name} did not end in time"),
-        Exit { code: Some(code), .. } => format!("{name} ended with exit code {code}"),
-        Exit {
-            signal: Some(signal), ..
-        } => format!("{name} was ended by signal {signal}"),
-        Exit { .. } => format!("{name} ended in an unknown way"),
     }
 }
 

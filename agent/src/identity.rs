@@ -181,21 +181,18 @@ impl Place {
 
     /// Joins with a one-time token; the key and the certificate are durable before this returns.
     pub async fn join(&self, token: &str) -> Result<Identity, Error> {
-        let (key, csr) = fresh(&self.host)?;
-        let tls = tls(self.roots()?, None)?;
-        let certificate = link::join(&self.coordinator, tls, &self.host, token, csr).await?;
-        self.take(&key, &certificate)
+        let pem = enrol(&self.coordinator, self.roots()?, &self.host, token).await?;
+        self.take(&pem)
     }
 
     async fn renew(&self, old: Arc<ClientConfig>) -> Result<Identity, Error> {
         let (key, csr) = fresh(&self.host)?;
         let certificate = link::renew(&self.coordinator, old, &self.host, csr).await?;
-        self.take(&key, &certificate)
+        self.take(&format!("{key}{certificate}"))
     }
 
-    fn take(&self, key: &str, certificate: &str) -> Result<Identity, Error> {
-        let pem = format!("{key}{certificate}");
-        let identity = Identity::from_pem(&pem)?;
+    fn take(&self, pem: &str) -> Result<Identity, Error> {
+        let identity = Identity::from_pem(pem)?;
         // A certificate for another key or of nonsense must not take the place of a good one.
         tls(self.roots()?, Some(&identity))?;
         let io = |source| Error::Io {
@@ -245,6 +242,18 @@ impl Place {
         let pause = (left / 10).clamp(Duration::from_secs(1), Duration::from_secs(300));
         time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
     }
+}
+
+/// Joins without a file: gives key and certificate in one PEM text, as [`Identity::from_pem`] takes it.
+pub async fn enrol(
+    coordinator: &Coordinator,
+    roots: RootCertStore,
+    host: &HostId,
+    token: &str,
+) -> Result<String, Error> {
+    let (key, csr) = fresh(host)?;
+    let certificate = link::join(coordinator, tls(roots, None)?, host, token, csr).await?;
+    Ok(format!("{key}{certificate}"))
 }
 
 fn since_epoch() -> Duration {
@@ -297,10 +306,10 @@ mod tests {
             coordinator: Coordinator::new("https://127.0.0.1:1", "localhost").unwrap(),
         };
         fs::write(&place.ca, &certificate).unwrap();
-        place.take(&key, &certificate).unwrap();
+        place.take(&format!("{key}{certificate}")).unwrap();
         let good = fs::read_to_string(&place.identity).unwrap();
-        assert!(place.take(&other, &certificate).is_err());
-        assert!(place.take(&key, "no certificate").is_err());
+        assert!(place.take(&format!("{other}{certificate}")).is_err());
+        assert!(place.take(&key).is_err());
         assert_eq!(fs::read_to_string(&place.identity).unwrap(), good);
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&place.identity).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);

@@ -11,14 +11,16 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use echelon_proto::{Fence, HostId, Label, Time};
+use futures::FutureExt as _;
 use tokio::{
     sync::watch,
-    task::{JoinError, JoinSet},
+    task::JoinSet,
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -33,7 +35,7 @@ use crate::{
     facts::Facts,
     ledger::Store,
     machine::{Effect, Input, Machine},
-    order::{Outcome, Report},
+    order::{Outcome, PhaseResult, Report},
 };
 
 /// How often a ledger that could not be saved is tried again.
@@ -109,7 +111,7 @@ pub(crate) fn now() -> Time {
 
 /// What can move on a host without the coordinator.
 enum Moved {
-    Ended(Result<(Fence, Outcome), JoinError>),
+    Ended(Option<(Fence, Outcome)>),
     SaveAgain,
 }
 
@@ -143,7 +145,7 @@ impl<E: Executor> Agent<E> {
     async fn moved(&mut self) -> Moved {
         let unsaved = self.machine.is_unsaved();
         tokio::select! {
-            Some(end) = self.attempts.join_next(), if !self.attempts.is_empty() => Moved::Ended(end),
+            Some(end) = self.attempts.join_next(), if !self.attempts.is_empty() => Moved::Ended(end.ok()),
             () = time::sleep_until(self.save_again), if unsaved => Moved::SaveAgain,
             else => std::future::pending().await,
         }
@@ -152,12 +154,9 @@ impl<E: Executor> Agent<E> {
     async fn take_moved(&mut self, moved: Moved) -> Vec<Report> {
         match moved {
             Moved::SaveAgain => self.settle().await,
-            Moved::Ended(Ok((fence, outcome))) => self.take(Input::Ended { fence, outcome }).await,
-            // Only a bug of an executor: its attempt stays in the ledger and is taken up by the next agent.
-            Moved::Ended(Err(error)) => {
-                tracing::error!(host = %self.settings.host, %error, "an attempt's task died");
-                Vec::new()
-            }
+            Moved::Ended(Some((fence, outcome))) => self.take(Input::Ended { fence, outcome }).await,
+            // Aborted with the runtime.
+            Moved::Ended(None) => Vec::new(),
         }
     }
 
@@ -193,7 +192,12 @@ impl<E: Executor> Agent<E> {
         tracing::info!(fence = %work.order.fence, app = %work.order.app, resumed = work.resumed, "attempt begins");
         self.attempts.spawn(async move {
             let fence = work.order.fence.clone();
-            let outcome = executor.execute(work).await;
+            let outcome = AssertUnwindSafe(executor.execute(work)).catch_unwind().await;
+            // Only a bug comes here; the app must not be busy for ever because of it.
+            let outcome = outcome.unwrap_or_else(|_| {
+                let message = "the agent itself failed while it worked on this; its log says how".to_owned();
+                Outcome::of(PhaseResult::Lost, message)
+            });
             tracing::info!(%fence, result = %outcome.result, why = %outcome.message, "attempt ended");
             (fence, outcome)
         });

@@ -140,8 +140,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let place = config.place();
     let identity = Identity::load(&place.identity)?;
     let (tls, current) = watch::channel(identity::tls(place.roots()?, Some(&identity))?);
-    let executable = std::env::current_exe().context("the agent's own binary is not known")?;
-    let host = Host::open(config.host(executable)).context("the host's folders")?;
+    // The very binary that runs: a path may by now lead to its successor, or nowhere.
+    let host = Host::open(config.host("/proc/self/exe".into())).context("the host's folders")?;
     let settings = link::Settings {
         host: config.host.clone(),
         coordinator: config.coordinator.clone(),

@@ -104,6 +104,15 @@ impl Incoming {
     /// # Errors
     /// [`Error::Bind`].
     pub fn bind(address: SocketAddr, tls: Arc<ServerConfig>, bounds: Bounds) -> Result<Self, Error> {
+        Self::bind_with(address, tls, bounds, now)
+    }
+
+    fn bind_with(
+        address: SocketAddr,
+        tls: Arc<ServerConfig>,
+        bounds: Bounds,
+        clock: fn() -> Time,
+    ) -> Result<Self, Error> {
         let listener = listen(address).map_err(|source| Error::Bind { address, source })?;
         let address = listener
             .local_addr()
@@ -113,6 +122,7 @@ impl Incoming {
         let door = Arc::new(Door {
             tls: tls.into(),
             bounds,
+            clock,
             connections: Arc::new(Semaphore::new(bounds.connections_max)),
             strangers: Arc::new(Semaphore::new(bounds.strangers_max)),
             handshakes: Arc::new(Semaphore::new(bounds.handshakes_max)),
@@ -151,6 +161,7 @@ impl Drop for Incoming {
 struct Door {
     tls: TlsAcceptor,
     bounds: Bounds,
+    clock: fn() -> Time,
     connections: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
@@ -241,7 +252,7 @@ async fn greet(
     };
     let peer = Peer::read(certificate).map_err(|error| error.to_string())?;
     // A ticket outlives the certificate it was given for, and a resumed handshake does not look at the dates.
-    if peer.not_after < now() {
+    if peer.not_after < (door.clock)() {
         return Err("its certificate has expired".into());
     }
     Ok(Connection::known(stream, remote, counted, peer.identity))

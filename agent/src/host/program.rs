@@ -170,6 +170,7 @@ impl Program {
         replace(&self.dir.join("spec.json"), &serde_json::to_vec(spec)?, 0o600)?;
         let words = File::create(self.dir.join("supervisor.log"))?;
         let mut command = Command::new(agent);
+        command.arg0("echelon-agent");
         command
             .arg("supervise")
             .arg(&self.dir)

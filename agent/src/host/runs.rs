@@ -74,6 +74,7 @@ impl Runs {
         self.active().insert(dir.clone());
         // Of an attempt that the ledger does not know: a ledger taken away by hand. What still runs is taken up.
         if !resumed && !Program::new(dir.join("main")).is_supervised() {
+            self.outputs.forget(fence);
             let _ = fs::remove_dir_all(&dir);
         }
         Active {

@@ -1,7 +1,7 @@
 //! One connection to the coordinator: TCP, then TLS against the pinned CA, then HTTP/2. Our own connector, because tonic's
 //! makes a new TLS configuration each time, which loses the session tickets that keep a whole fleet's return cheap.
 
-use std::{error::Error as _, fmt, io, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
@@ -88,14 +88,12 @@ pub async fn dial(coordinator: &Coordinator, tls: Arc<rustls::ClientConfig>) -> 
 }
 
 /// Tonic's own text is only "transport error"; the cause is what helps.
-fn innermost(error: &tonic::transport::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
-    text
+    innermost.to_string()
 }
 
 #[cfg(test)]

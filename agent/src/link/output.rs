@@ -19,8 +19,9 @@ use tonic::{Status, Streaming, transport::Channel};
 use super::wire;
 use crate::output::{Outputs, Piece};
 
-/// Pieces handed to HTTP/2: each attempt has one on its way, so this bounds memory at about half a MiB.
-const OUTBOUND: usize = 8;
+/// Pieces on their way and not acknowledged, of all attempts: a quarter MiB. Far below what a connection may have on its
+/// way, so that a coordinator that is slow to take output still takes reports on the same connection at once.
+const PIECES: usize = 4;
 /// How often files are looked at for more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A piece without an acknowledgement for so long: the stream is opened anew.
@@ -61,7 +62,7 @@ struct Progress {
 }
 
 async fn stream(channel: &Channel, outputs: &Arc<Outputs>) -> Result<(), Status> {
-    let (tx, rx) = mpsc::channel(OUTBOUND);
+    let (tx, rx) = mpsc::channel(PIECES);
     let mut progress: BTreeMap<Fence, Progress> = BTreeMap::new();
     let mut client = LinkClient::new(channel.clone());
     // The first pieces go in before the call: a coordinator may answer it only once it has one.
@@ -99,16 +100,21 @@ async fn follow(
 async fn offer(outputs: &Arc<Outputs>, progress: &mut BTreeMap<Fence, Progress>, tx: &mpsc::Sender<OutputChunk>) {
     let fences = outputs.fences();
     progress.retain(|fence, _| fences.contains(fence));
+    let mut under_way = progress.values().filter(|state| state.sent.is_some()).count();
     for fence in fences {
+        // The rest has its turn when acknowledgements come.
+        if under_way >= PIECES {
+            return;
+        }
         let state = progress.entry(fence.clone()).or_default();
         if state.sent.is_some() || state.not_before.is_some_and(|at| Instant::now() < at) {
             continue;
         }
-        // Full: the rest has its turn when acknowledgements come.
         let Ok(permit) = tx.try_reserve() else { return };
         let Some(piece) = read(outputs, &fence, state.offset).await else {
             continue;
         };
+        under_way += 1;
         state.sent = Some((Instant::now(), state.offset + piece.data.len() as u64, piece.last));
         permit.send(OutputChunk {
             fence: Some(wire::fence_out(&fence)),

@@ -24,7 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::{Agent, output, wire};
+use super::{Agent, dial, output, wire};
 use crate::{
     executor::Executor,
     machine::Input,
@@ -78,7 +78,6 @@ pub(super) async fn run<E: Executor>(agent: &mut Agent<E>, channel: Channel, sto
     };
     let (health_tx, health) = mpsc::channel(HEALTH);
     let mut session = Session {
-        tx,
         outbox: agent.machine.reports().iter().map(wire::report).collect(),
         beat: None,
         heard: Instant::now(),
@@ -88,7 +87,7 @@ pub(super) async fn run<E: Executor>(agent: &mut Agent<E>, channel: Channel, sto
         health_tx,
         channel,
     };
-    let ended = session.talk(agent, inbound, health, stop).await;
+    let ended = session.talk(agent, (tx, inbound), health, stop).await;
     // What ended while the session died is in the machine.
     agent.take(Input::Detached).await;
     ended
@@ -97,7 +96,7 @@ pub(super) async fn run<E: Executor>(agent: &mut Agent<E>, channel: Channel, sto
 fn lost(welcomed: bool, status: &Status) -> Ended {
     Ended::Lost {
         welcomed,
-        why: format!("{}: {}", status.code(), status.message()),
+        why: format!("{}: {}", status.code(), dial::innermost(status)),
     }
 }
 
@@ -109,7 +108,6 @@ fn silent(welcomed: bool) -> Ended {
 }
 
 struct Session {
-    tx: mpsc::Sender<AgentMessage>,
     outbox: VecDeque<AgentMessage>,
     /// The heartbeat of the Welcome. None: not welcomed yet.
     beat: Option<Duration>,
@@ -126,12 +124,11 @@ impl Session {
     async fn talk<E: Executor>(
         &mut self,
         agent: &mut Agent<E>,
-        mut inbound: Streaming<CoordinatorMessage>,
+        (tx, mut inbound): (mpsc::Sender<AgentMessage>, Streaming<CoordinatorMessage>),
         mut health: mpsc::Receiver<AgentMessage>,
         stop: &CancellationToken,
     ) -> Ended {
         let mut tls = agent.settings.tls.clone();
-        let tx = self.tx.clone();
         loop {
             let (speak, dead) = self.deadlines();
             tokio::select! {
@@ -155,10 +152,11 @@ impl Session {
                 }
                 Some(message) = health.recv() => self.outbox.push_back(message),
                 () = changed(&mut tls) => return Ended::Renewed,
+                // Before speaking: a coordinator that never welcomes must not be spoken to for ever.
+                () = time::sleep_until(dead) => return silent(self.beat.is_some()),
                 () = time::sleep_until(speak), if self.outbox.is_empty() => {
                     self.outbox.push_back(wire::message(Body::Heartbeat(Heartbeat {})));
                 }
-                () = time::sleep_until(dead) => return silent(self.beat.is_some()),
             }
         }
     }

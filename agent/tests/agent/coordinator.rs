@@ -58,13 +58,15 @@ struct Shared {
     ca_pem: String,
     tokens: Mutex<BTreeSet<String>>,
     heard: mpsc::UnboundedSender<Heard>,
-    session: Mutex<Option<mpsc::Sender<Result<CoordinatorMessage, Status>>>>,
+    /// The last is the one that is spoken to.
+    sessions: Mutex<Vec<Answer>>,
     outputs: Mutex<BTreeMap<(String, u32), Held>>,
     certificate_secs: AtomicU64,
     heartbeat_ms: AtomicU32,
     is_mute: AtomicBool,
     resumed: AtomicU32,
     renewed: AtomicU32,
+    beats: AtomicU32,
 }
 
 pub(crate) struct Coordinator {
@@ -90,13 +92,14 @@ impl Coordinator {
             ca_pem,
             tokens: Mutex::default(),
             heard: tx,
-            session: Mutex::default(),
+            sessions: Mutex::default(),
             outputs: Mutex::default(),
             certificate_secs: AtomicU64::new(24 * 3600),
             heartbeat_ms: AtomicU32::new(1000),
             is_mute: AtomicBool::new(false),
             resumed: AtomicU32::new(0),
             renewed: AtomicU32::new(0),
+            beats: AtomicU32::new(0),
         });
         let mut coordinator = Self {
             shared,
@@ -111,9 +114,18 @@ impl Coordinator {
 
     /// Listens, on the same port as before if it was stopped.
     pub(crate) async fn listen(&mut self) {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(self.address).unwrap();
+        let bind = async {
+            loop {
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                socket.set_reuseaddr(true).unwrap();
+                match socket.bind(self.address) {
+                    Ok(()) => return socket,
+                    // The old listener goes when its last handshake does.
+                    Err(_) => time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let socket = time::timeout(SOON, bind).await.expect("the port is free again");
         let listener = socket.listen(64).unwrap();
         self.address = listener.local_addr().unwrap();
         let (shared, tls) = (self.shared.clone(), TlsAcceptor::from(self.tls.clone()));
@@ -159,14 +171,18 @@ impl Coordinator {
         self.shared.resumed.load(Ordering::SeqCst)
     }
 
+    /// Heartbeats heard so far.
+    pub(crate) fn beats(&self) -> u32 {
+        self.shared.beats.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn renewals(&self) -> u32 {
         self.shared.renewed.load(Ordering::SeqCst)
     }
 
-    /// Ends the session, as a broken network would.
+    /// Ends every session, as a broken network would.
     pub(crate) fn cut(&self) {
-        let session = self.shared.session.lock().unwrap().take();
-        if let Some(session) = session {
+        for session in self.shared.sessions.lock().unwrap().drain(..) {
             let _ = session.try_send(Err(Status::unavailable("cut by the test")));
         }
     }
@@ -174,10 +190,11 @@ impl Coordinator {
     pub(crate) async fn say(&self, body: Say) {
         let session = self
             .shared
-            .session
+            .sessions
             .lock()
             .unwrap()
-            .clone()
+            .last()
+            .cloned()
             .expect("an agent is attached");
         session.send(Ok(CoordinatorMessage { body: Some(body) })).await.unwrap();
     }
@@ -452,12 +469,16 @@ async fn listen(shared: Arc<Shared>, tx: Answer, mut messages: Streaming<AgentMe
         }
         let heard = match message.body {
             Some(Body::Hello(hello)) => {
-                *shared.session.lock().unwrap() = Some(tx.clone());
+                shared.sessions.lock().unwrap().push(tx.clone());
                 Heard::Attached(hello)
             }
             Some(Body::Report(report)) => Heard::Report(report),
             Some(Body::Health(health)) => Heard::Health(health),
-            Some(Body::Heartbeat(_)) | None => continue,
+            Some(Body::Heartbeat(_)) => {
+                shared.beats.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
+            None => continue,
         };
         let _ = shared.heard.send(heard);
     }

@@ -4,6 +4,7 @@ mod artifacts;
 mod coordinator;
 mod host;
 mod joining;
+mod library;
 mod phases;
 mod sandbox;
 mod sessions;

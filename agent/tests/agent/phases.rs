@@ -2,11 +2,12 @@
 
 use std::{fs, time::Duration};
 
-use echelon_proto::wire::link::PhaseResult;
+use echelon_proto::wire::link::{PhaseResult, TcpCheck, action::Kind};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use tokio::net::TcpListener;
 
 use crate::{
     coordinator::{Coordinator, SOON},
@@ -282,4 +283,28 @@ async fn a_program_that_cannot_be_started_is_named() {
     let report = coordinator.report().await;
     assert_eq!(report.result(), PhaseResult::Refused);
     assert!(report.message.contains("1 to 1024 arguments"), "{}", report.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_was_waiting_when_the_agent_was_killed_waits_on() {
+    let mut coordinator = Coordinator::start().await;
+    let mut sandbox = Sandbox::joined(&coordinator).await;
+    coordinator.attached().await;
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut order = order(1, "");
+    order.action.as_mut().unwrap().kind = Some(Kind::Tcp(TcpCheck {
+        address: address.to_string(),
+        interval_ms: 50,
+        ..TcpCheck::default()
+    }));
+    coordinator.order(&order).await;
+    until("the attempt is in the ledger", || {
+        sandbox.read("state/ledger").contains("running")
+    })
+    .await;
+    sandbox.kill();
+    sandbox.start();
+    assert_eq!(coordinator.attached().await.running, [fence(1)]);
+    let _listener = TcpListener::bind(address).await.unwrap();
+    assert_eq!(coordinator.report().await.result(), PhaseResult::Done);
 }

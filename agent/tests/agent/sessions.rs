@@ -6,7 +6,7 @@ use echelon_proto::wire::link::{Action, PhaseResult, TcpCheck, Watch, action::Ki
 use tokio::net::TcpListener;
 
 use crate::{
-    coordinator::Coordinator,
+    coordinator::{Coordinator, SOON},
     sandbox::{Sandbox, fence, order},
 };
 
@@ -56,7 +56,14 @@ async fn a_silent_stream_is_dead_and_attached_anew() {
     let _sandbox = Sandbox::joined(&coordinator).await;
     coordinator.attached().await;
     // Longer than three heartbeats: a stream on which both speak lives.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let beats = async {
+        while coordinator.beats() < 5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, beats)
+        .await
+        .expect("an agent with nothing to say sends heartbeats");
     coordinator.order(&order(1, "echo alive")).await;
     assert_eq!(coordinator.report().await.tail, "alive");
     coordinator.mute(true);

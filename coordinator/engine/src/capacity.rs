@@ -7,14 +7,15 @@
 //!
 //! Worked example: pool of 20, `max_unavailable: 10%` = 2. One host is unreachable, one is being restarted by another
 //! rollout: 2 are out, so nobody may take a third. A host that is out already may be worked on freely: working on it
-//! takes nothing away. That is why a first installation on empty hosts is bounded by `max_parallel` alone.
+//! takes nothing away. That is why a first installation is bounded by `max_parallel` alone.
 //!
-//! Edge cases: hosts that fail stay out and count; a pool whose floor is broken by the world (not by us) stops all that
+//! Edge cases: a host on which nothing has ever been installed is not out, it is not there yet (a pool that grows must not
+//! block itself); hosts that fail stay out and count; a pool whose floor is broken by the world (not by us) stops all that
 //! would leave service, and lets through all that comes back.
 
 use std::collections::BTreeMap;
 
-use echelon_proto::Pool;
+use echelon_proto::{HostId, Pool};
 
 use crate::{
     host::Host,
@@ -23,14 +24,42 @@ use crate::{
 };
 
 /// Hosts of the pool that are out of service now.
-#[must_use]
-pub fn out_of_service(state: &State, pool: &PoolPlan) -> u32 {
-    let out = pool
-        .hosts
+pub fn out_of_service<'a>(state: &'a State, pool: &'a PoolPlan) -> impl Iterator<Item = &'a HostId> {
+    let is_out = |host: &Host| !host.in_service() && !host.is_empty();
+    pool.hosts
         .iter()
-        .filter(|id| !state.hosts.get(*id).is_some_and(Host::in_service))
-        .count();
-    u32::try_from(out).unwrap_or(u32::MAX)
+        .filter(move |id| state.hosts.get(*id).is_none_or(is_out))
+}
+
+/// `pool front: 2 of 3 out of service, 1 may be: b1 (stopped), b2 (not reachable)`, when nobody may leave service.
+#[must_use]
+pub fn shortage(state: &State, pool: &PoolPlan) -> Option<String> {
+    const NAMES_MAX: usize = 5;
+    let out: Vec<_> = out_of_service(state, pool).collect();
+    if out.len() < pool.max_unavailable as usize {
+        return None;
+    }
+    let why = |id: &&HostId| match state.hosts.get(*id) {
+        Some(Host { busy: Some(busy), .. }) => format!("{id} (in work for {})", busy.rollout),
+        Some(host) if host.is_attached() => {
+            let states: Vec<_> = host
+                .standings
+                .values()
+                .map(|standing| standing.state.to_string())
+                .collect();
+            format!("{id} ({})", states.join(", "))
+        }
+        Some(_) | None => format!("{id} (not reachable)"),
+    };
+    let mut names: Vec<_> = out.iter().take(NAMES_MAX).map(why).collect();
+    names.extend((out.len() > NAMES_MAX).then(|| "...".to_owned()));
+    let (total, max) = (pool.hosts.len(), pool.max_unavailable);
+    Some(format!(
+        "pool {}: {} of {total} out of service, {max} may be: {}",
+        pool.pool,
+        out.len(),
+        names.join(", ")
+    ))
 }
 
 /// The account of one lane for the length of one pass over it.
@@ -53,7 +82,7 @@ impl<'a> Account<'a> {
     #[must_use]
     pub fn open(state: &State, lane: &'a LanePlan) -> Self {
         let balance = |pool: &PoolPlan| Balance {
-            out: out_of_service(state, pool),
+            out: u32::try_from(out_of_service(state, pool).count()).unwrap_or(u32::MAX),
             max: pool.max_unavailable,
         };
         Self {

@@ -123,6 +123,16 @@ impl Host {
                 .is_some_and(|first| serves(&first) && there.all(|t| serves(&t)))
     }
 
+    /// Nothing is installed on it, and nothing is on its way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.busy.is_none()
+            && self
+                .standings
+                .values()
+                .all(|standing| standing.traffic == Serving::Absent)
+    }
+
     /// As selectors and templates see it.
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {

@@ -6,6 +6,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     ops::ControlFlow,
     path::{Path, PathBuf},
     thread,
@@ -74,12 +75,16 @@ impl SledStore {
         store.check_format(folder)?;
         store.recover()?;
         store.barrier()?;
-        for path in [&inner.join("conf"), &inner.join("blobs"), &inner, folder] {
-            sync(path)?;
+        for path in [inner.join("conf"), inner.join("blobs"), inner] {
+            sync(&path)?;
         }
-        // The folder's own name, for a folder just made.
-        if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync(parent)?;
+        // The folder and the way to it, which may be as new. What this user may not even read was not made by us.
+        let folder = folder.canonicalize().map_err(io_error("find", folder))?;
+        for path in folder.ancestors() {
+            match sync(path) {
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => break,
+                synced => synced?,
+            }
         }
         Ok(store)
     }

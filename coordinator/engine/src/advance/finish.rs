@@ -66,6 +66,14 @@ fn outcome(rollout: &Rollout, ends: &[LaneEnd]) -> (Outcome, String) {
     if rollout.runs.is_empty() {
         return (Outcome::Succeeded, "every host stood at the goal already".into());
     }
+    if rollout
+        .runs
+        .values()
+        .all(|run| run.touched.is_none() && run.settled != Some(Settled::Done))
+    {
+        let why = rollout.rollback.clone().unwrap_or_else(|| "no host was touched".into());
+        return (Outcome::Failed, format!("{why}; {counts}"));
+    }
     if let Some(why) = &rollout.rollback {
         let left = |lane: usize| {
             ends[lane] != LaneEnd::RolledBack && rollout.lane_runs(lane).any(|(_, run)| run.touched.is_some())

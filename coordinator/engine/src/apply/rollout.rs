@@ -321,13 +321,8 @@ fn refresh(engine: &mut Engine, record: &Record, id: &RolloutId, was_over: bool)
     };
     let keys = match record {
         Record::PhaseStarted { host, .. } | Record::PhaseEnded { host, .. } => orders(vec![host.clone()]),
-        Record::HostSettled { host, .. } | Record::HostReopened { host, .. } => {
-            let lane = rollout.runs.get(host).map_or(0, |run| run.lane);
-            match rollout.lanes.get(lane).map(|lane| lane.stage) {
-                Some(LaneStage::Gating) => lane_watches(lane),
-                _ => vec![Key::Watch(host.clone(), id.clone())],
-            }
-        }
+        Record::HostSettled { host, .. } => vec![Key::Watch(host.clone(), id.clone())],
+        Record::HostReopened { host, .. } => rollout.runs.get(host).map_or(Vec::new(), |run| lane_watches(run.lane)),
         Record::WaveOpened { datacenter, .. }
         | Record::WaveRolled { datacenter, .. }
         | Record::GateDecided { datacenter, .. }

@@ -5,7 +5,7 @@ use echelon_proto::{HostId, RolloutId, Time};
 
 use crate::{
     advance::gating,
-    capacity::out_of_service,
+    capacity::shortage,
     engine::Config,
     gate::{Question, kind_name},
     rollout::{HoldKind, LaneStage, Rollout, Run, Settled, Status},
@@ -184,16 +184,8 @@ impl Eye<'_> {
 
     fn hosts(&self, index: usize, subject: &str, all: &mut Vec<Explanation>) {
         let planned = &self.rollout.plan.lanes[index];
-        for pool in &planned.capacity {
-            let (out, max) = (out_of_service(self.state, pool), pool.max_unavailable);
-            if out >= max {
-                let text = format!(
-                    "pool {}: {out} of {} out of service, {max} may be",
-                    pool.pool,
-                    pool.hosts.len()
-                );
-                all.push(answer(subject, text, "", String::new()));
-            }
+        for shortage in planned.capacity.iter().filter_map(|pool| shortage(self.state, pool)) {
+            all.push(answer(subject, shortage, "", String::new()));
         }
         let lane = &self.rollout.lanes[index];
         let hosts = self.rollout.lane_runs(index).filter(|(_, run)| run.wave <= lane.wave);

@@ -7,6 +7,7 @@ use echelon_proto::{Datacenter, GateName, HostId, PhaseName, RolloutId, Time, Wa
 
 use crate::{
     advance::gating,
+    capacity::shortage,
     gate::kind_name,
     outcome::Outcome,
     rollout::{Activity, Failure, GateState, LaneEnd, LaneStage, Rollout, Settled, Status, Wave},
@@ -120,7 +121,7 @@ pub fn rollout(state: &State, id: &RolloutId, now: Time) -> Option<RolloutView> 
     let lanes: Vec<_> = (0..rollout.plan.lanes.len())
         .map(|lane| lane_view(rollout, lane, now))
         .collect();
-    let waiting = waiting(rollout);
+    let waiting = waiting(state, rollout);
     Some(RolloutView {
         state: rollout_state(rollout),
         reason: reason(state, rollout),
@@ -168,8 +169,8 @@ fn reason(state: &State, rollout: &Rollout) -> String {
     }
 }
 
-/// What waits for a person: holds, and approvals that are asked for.
-fn waiting(rollout: &Rollout) -> Vec<String> {
+/// What waits for a person: holds, approvals that are asked for, lanes that stand still for want of capacity.
+fn waiting(state: &State, rollout: &Rollout) -> Vec<String> {
     if rollout.status.is_over() {
         return Vec::new();
     }
@@ -191,7 +192,22 @@ fn waiting(rollout: &Rollout) -> Vec<String> {
             )
         })
     });
-    hold.into_iter().chain(approvals).collect()
+    let short = (0..rollout.lanes.len())
+        .filter(|_| rollout.hold.is_none())
+        .filter_map(|lane| short(state, rollout, lane));
+    hold.into_iter().chain(approvals).chain(short).collect()
+}
+
+/// Why the lane stands still, if it does for want of capacity. It goes on by itself when hosts come back into service.
+fn short(state: &State, rollout: &Rollout, index: usize) -> Option<String> {
+    let lane = &rollout.lanes[index];
+    let moves = matches!(lane.stage, LaneStage::Rolling | LaneStage::RollingBack);
+    if !moves || rollout.lane_in_flight(index) {
+        return None;
+    }
+    let pools = &rollout.plan.lanes.get(index)?.capacity;
+    let shortage = pools.iter().find_map(|pool| shortage(state, pool))?;
+    Some(format!("capacity in {}: {shortage}", lane.datacenter))
 }
 
 fn wave_name(rollout: &Rollout, lane: usize, wave: usize) -> String {

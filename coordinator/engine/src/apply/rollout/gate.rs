@@ -53,8 +53,9 @@ pub(super) fn apply(rollout: &mut Rollout, now: Time, record: &Record) {
             if let Some(gate) = find(rollout, datacenter, *wave, gate) {
                 *gate = GateState::default();
             }
+            // Its time counts from now; the bake has been had.
             if let Some(wave) = find_wave(rollout, datacenter, *wave) {
-                wave.rolled = Some(now);
+                (wave.rolled, wave.cut) = (Some(now), true);
             }
         }
         Record::BakeCut { datacenter, wave, .. } => {
