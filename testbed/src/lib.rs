@@ -1,1 +1,20 @@
-//! Skeleton.
+//! The testbed: the demo, the verification of the whole repository, a simulated fleet and the benches over it.
+//!
+//! Everything here looks at Echelon from the outside: real processes, real sockets, the real command line, clocks and
+//! /proc. Deliberately nothing that the product needs: nobody depends on this crate.
+
+pub mod bench;
+pub mod binaries;
+pub mod bundle;
+pub mod cli;
+pub mod coordinator;
+pub mod demo;
+pub mod fleet;
+pub mod host;
+pub mod origin;
+pub mod place;
+pub mod process;
+pub mod reaper;
+pub mod sample;
+pub mod screen;
+pub mod visit;

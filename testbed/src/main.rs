@@ -1,1 +1,76 @@
-fn main() {}
+//! `echelon-testbed`: reads the command line and calls the library. Deliberately nothing else.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use echelon_testbed::{bench, demo, fleet, reaper::Reaper, sample, screen};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// As a shell says that a program was interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// Shows, verifies and measures Echelon on this machine; needs no root and leaves nothing behind.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A real release goes out over four datacenters, and a bad one comes back
+    Demo(demo::Arguments),
+    /// Everything that must hold before a change is taken: format, clippy, tests, demo, clients, a small bench
+    /// Thousands of agents in one process, attached to a real coordinator, until Ctrl-C
+    Fleet(fleet::Arguments),
+    /// Measure a coordinator with a fleet attached, from the outside
+    Bench(bench::Arguments),
+    /// The service that the demo rolls out; not for people
+    #[command(hide = true)]
+    SampleService(sample::Arguments),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Command::SampleService(arguments) = arguments.command {
+        runtime.block_on(sample::run(&arguments))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Dropped after everything else here, also on a panic: whatever was started and is still there is ended.
+    let _reaper = Reaper::new()?;
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = run(arguments.command) => done,
+            told = told_to_stop() => told,
+        }
+    });
+    runtime.shutdown_background();
+    done
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Fleet(arguments) => fleet::run(&arguments).await,
+        Command::Bench(arguments) => bench::run(&arguments).await,
+        Command::SampleService(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn told_to_stop() -> anyhow::Result<ExitCode> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    screen::note("told to stop: ending everything that was started");
+    Ok(ExitCode::from(INTERRUPTED))
+}

@@ -1,0 +1,229 @@
+//! What the demo stands on: coordinator, hosts, the server of artifacts, the folder of them all. Also used by `verify`
+//! for the clients that need something real to talk to. Deliberately no story.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, bail};
+use echelon_cli::client::ask;
+use echelon_proto::wire::control::{GetRolloutRequest, ListHostsRequest, ListRolloutsRequest, Rollout};
+use tokio::time;
+
+use super::ledger::Ledger;
+use crate::{
+    binaries::Binaries,
+    bundle,
+    coordinator::{Coordinator, Person, ports},
+    host::Host,
+    origin::{Artifact, Origin},
+    place::Place,
+    screen,
+    visit::get,
+};
+
+/// The app of the demo.
+pub(super) const APP: &str = "storefront";
+/// The datacenters of the demo.
+pub(super) const DATACENTERS: [&str; 4] = ["dc1", "dc2", "dc3", "dc4"];
+const HOSTS_EACH: usize = 2;
+/// From the start of the agents until all are attached.
+const ATTACH_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// All that runs.
+#[derive(Debug)]
+pub struct Scene {
+    /// Killed and started again by the story.
+    pub coordinator: Coordinator,
+    /// By datacenter, then number.
+    pub hosts: Vec<Host>,
+    /// Serves the releases.
+    pub origin: Origin,
+    binaries: Binaries,
+    // Last, so that its folder goes after those who write in it.
+    place: Place,
+}
+
+impl Scene {
+    /// Builds the programs and makes the folder; nothing runs yet but the server of artifacts.
+    ///
+    /// # Errors
+    /// Something does not build, or no port is free.
+    pub async fn build(keep: bool) -> anyhow::Result<Self> {
+        let binaries = Binaries::build().await?;
+        Self::with(binaries, keep).await
+    }
+
+    /// The same over programs built before.
+    ///
+    /// # Errors
+    /// No port is free, or `init` fails.
+    pub async fn with(binaries: Binaries, keep: bool) -> anyhow::Result<Self> {
+        let place = Place::new("demo", keep)?;
+        // A coordinator that notices within seconds that a host is away; the defaults are for networks, not for a demo.
+        let flags = ["--heartbeat-ms", "1000", "--unreachable-after", "10s"];
+        let coordinator = Coordinator::new(&binaries, place.path(), &flags).await?;
+        let origin = Origin::start().await?;
+        Ok(Self { coordinator, hosts: Vec::new(), origin, binaries, place })
+    }
+
+    /// Starts the coordinator and two hosts in each of these datacenters, joined and attached.
+    ///
+    /// # Errors
+    /// One of them fails.
+    pub async fn populate(&mut self, datacenters: &[&str]) -> anyhow::Result<()> {
+        self.coordinator.serve().await?;
+        let folder = self.place.folder("hosts")?;
+        let ports = ports(datacenters.len() * HOSTS_EACH)?;
+        let names = datacenters.iter().flat_map(|dc| (1..=HOSTS_EACH).map(move |number| (*dc, format!("{dc}-web-{number}"))));
+        for ((dc, name), port) in names.zip(ports) {
+            let mut host = Host::new(&self.binaries, &self.coordinator, &folder, (&name, dc), port)?;
+            let labels = BTreeMap::from([("app", APP.to_owned()), ("port", port.to_string())]);
+            host.join(&self.coordinator, &labels).await?;
+            host.run()?;
+            self.hosts.push(host);
+        }
+        let all = self.hosts.len();
+        time::timeout(ATTACH_WITHIN, async {
+            while self.attached().await? < all {
+                time::sleep(LOOK_EVERY).await;
+            }
+            anyhow::Ok(())
+        })
+        .await
+        .context("the agents do not attach")?
+    }
+
+    async fn attached(&self) -> anyhow::Result<usize> {
+        let mut client = self.coordinator.client(Person::Carol).await?;
+        let hosts = client.list_hosts(ask(ListHostsRequest::default())).await?.into_inner().hosts;
+        Ok(hosts.iter().filter(|host| host.attached).count())
+    }
+
+    /// Packs the sample service in this version and serves it.
+    ///
+    /// # Errors
+    /// It cannot be packed.
+    pub fn offer(&self, version: &str) -> anyhow::Result<Artifact> {
+        let packed = bundle::pack(&bundle::sample(version, &self.binaries.testbed))?;
+        Ok(self.origin.put(&format!("{APP}-{version}.tar.gz"), packed))
+    }
+
+    /// Makes a release of it known, by the command line as a deployer.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub async fn release(&self, version: &str) -> anyhow::Result<()> {
+        let artifact = self.offer(version)?;
+        let (digest, size) = (artifact.sha256.to_string(), artifact.size.to_string());
+        let words =
+            ["release", "create", APP, version, "--url", &artifact.url, "--sha256", &digest, "--size", &size];
+        self.coordinator.cli(Person::Alice).must(&words).await.map(drop)
+    }
+
+    /// The newest rollout of the demo's app.
+    ///
+    /// # Errors
+    /// There is none, or no answer.
+    pub async fn newest(&self) -> anyhow::Result<Rollout> {
+        let mut client = self.coordinator.client(Person::Carol).await?;
+        let request = ListRolloutsRequest { app: APP.to_owned(), page_size: 1, ..ListRolloutsRequest::default() };
+        let rollouts = client.list_rollouts(ask(request)).await?.into_inner().rollouts;
+        rollouts.into_iter().next().context("there is no rollout")
+    }
+
+    /// Looks at a rollout until it is as wanted.
+    ///
+    /// # Errors
+    /// It is not within this time; answers that fail meanwhile are asked again.
+    pub async fn until<F>(&self, name: &str, within: Duration, what: &str, wanted: F) -> anyhow::Result<Rollout>
+    where
+        F: Fn(&Rollout) -> bool,
+    {
+        let looking = async {
+            loop {
+                if let Ok(mut client) = self.coordinator.client(Person::Carol).await {
+                    let request = GetRolloutRequest { name: name.to_owned() };
+                    if let Ok(rollout) = client.get_rollout(ask(request)).await
+                        && wanted(rollout.get_ref())
+                    {
+                        return rollout.into_inner();
+                    }
+                }
+                time::sleep(LOOK_EVERY).await;
+            }
+        };
+        time::timeout(within, looking).await.with_context(|| format!("{name} does not come to {what} within {within:?}"))
+    }
+
+    /// Asks each service what it is and how it is.
+    ///
+    /// # Errors
+    /// One is not this version, or not well.
+    pub async fn must_serve(&self, version: &str) -> anyhow::Result<()> {
+        for host in &self.hosts {
+            let (_, found) = get(host.port, "/version").await.with_context(|| format!("{} does not answer", host.name))?;
+            let (health, said) = get(host.port, "/health").await?;
+            if found != version || health != 200 {
+                bail!("{} serves {found} (health {health}: {}), not {version}", host.name, said.trim());
+            }
+        }
+        screen::good(format_args!("all {} services answer with {version} and are well (asked over HTTP)", self.hosts.len()));
+        Ok(())
+    }
+
+    /// What the phases' programs have written so far.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn ledger(&self) -> anyhow::Result<Ledger> {
+        Ledger::read(&self.place.path().join("hosts/phases.log"))
+    }
+
+    /// What to look at when something went wrong.
+    pub fn confess(&self) {
+        for line in std::fs::read_to_string(self.place.path().join("coordinator.log")).unwrap_or_default().lines().rev().take(8) {
+            screen::note(line);
+        }
+        screen::note("run it with --keep to keep all logs");
+    }
+
+    /// Commands to try while it runs.
+    pub fn invite(&self) {
+        screen::gap();
+        screen::head("It stays. In another terminal:");
+        screen::gap();
+        for (name, value) in self.coordinator.environment(Person::Alice) {
+            screen::plain(format_args!("export {name}={value}"));
+        }
+        let folder = self.binaries.cli.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+        screen::plain(format_args!("export PATH={folder}:$PATH"));
+        screen::gap();
+        for command in [
+            "echelon status",
+            "echelon host list",
+            "echelon rollout list",
+            "echelon rollout events r3",
+            "echelon rollout logs r2 --phase start",
+            "echelon report r3",
+            "echelon start storefront --release 1.1.0 --playbook storefront@1 --watch",
+        ] {
+            screen::plain(command);
+        }
+        screen::gap();
+        screen::note("Ctrl-C here ends everything");
+    }
+
+    /// Ends agents and coordinator in order; gives what must be gone then: the folder (or is kept), the ports.
+    pub(super) async fn end(mut self) -> anyhow::Result<(PathBuf, Vec<u16>, bool)> {
+        for host in &mut self.hosts {
+            host.stop().await?;
+        }
+        self.coordinator.stop().await?;
+        let mut ports: Vec<u16> = self.hosts.iter().map(|host| host.port).collect();
+        ports.extend([self.coordinator.agents.port(), self.coordinator.people.port()]);
+        let folder = self.place.path().to_owned();
+        drop(self);
+        let kept = folder.exists();
+        Ok((folder, ports, kept))
+    }
+}
