@@ -115,7 +115,10 @@ fn counts(rollout: &Rollout) -> String {
             named.push(format!("{host}: {}", run.text));
         }
     }
-    let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|(name, count)| format!("{count} {}", name.replace('_', " ")))
+        .collect();
     match named.is_empty() {
         true => counts.join(", "),
         false => format!("{} ({})", counts.join(", "), named.join("; ")),
