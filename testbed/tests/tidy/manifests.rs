@@ -13,7 +13,10 @@ const SEES: [(&str, &[&str]); 7] = [
     ("echelon-proto", &[]),
     ("echelon-playbooks", &["echelon-proto"]),
     ("echelon-engine", &["echelon-playbooks", "echelon-proto"]),
-    ("echelon-coordinator", &["echelon-engine", "echelon-playbooks", "echelon-proto"]),
+    (
+        "echelon-coordinator",
+        &["echelon-engine", "echelon-playbooks", "echelon-proto"],
+    ),
     ("echelon-cli", &["echelon-playbooks", "echelon-proto"]),
     ("echelon-agent", &["echelon-proto"]),
     (
@@ -34,8 +37,23 @@ const PURE: [&str; 2] = ["echelon-playbooks", "echelon-engine"];
 
 /// What no pure crate may have below it, however deep.
 const IMPURE: [&str; 17] = [
-    "async-std", "axum", "futures", "h2", "hyper", "mio", "prost", "rand", "reqwest", "rustls", "sled", "smol",
-    "socket2", "tokio", "tonic", "tracing", "getrandom",
+    "async-std",
+    "axum",
+    "futures",
+    "h2",
+    "hyper",
+    "mio",
+    "prost",
+    "rand",
+    "reqwest",
+    "rustls",
+    "sled",
+    "smol",
+    "socket2",
+    "tokio",
+    "tonic",
+    "tracing",
+    "getrandom",
 ];
 
 /// TLS that is not ours: one provider in the whole tree.
@@ -64,18 +82,32 @@ impl<'a> Manifest<'a> {
     }
 
     fn name(&self) -> &str {
-        self.table.get("package").and_then(|package| package.get("name")).and_then(Value::as_str).unwrap_or_default()
+        self.table
+            .get("package")
+            .and_then(|package| package.get("name"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Of all kinds, those of one target too.
     fn dependencies(&self) -> Vec<Dependency<'_>> {
-        let targets = self.table.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+        let targets = self
+            .table
+            .get("target")
+            .and_then(Value::as_table)
+            .into_iter()
+            .flat_map(Table::values);
         let tables = std::iter::once(&self.table).chain(targets.filter_map(Value::as_table));
         tables
             .flat_map(|table| KINDS.iter().map(move |kind| (table, *kind)))
             .filter_map(|(table, kind)| Some((table.get(kind)?.as_table()?, kind)))
             .flat_map(|(table, kind)| table.iter().map(move |(name, value)| (name, kind, value)))
-            .map(|(name, kind, value)| Dependency { name, kind, value, line: self.line(name) })
+            .map(|(name, kind, value)| Dependency {
+                name,
+                kind,
+                value,
+                line: self.line(name),
+            })
             .collect()
     }
 
@@ -99,7 +131,10 @@ impl<'a> Manifest<'a> {
             let own = ["version", "path", "git", "registry", "package", "branch", "rev", "tag"];
             from_workspace == Some(true) && !table.is_some_and(|table| own.iter().any(|key| table.contains_key(*key)))
         };
-        let wrong = self.dependencies().into_iter().filter(|dependency| !taken(dependency.value));
+        let wrong = self
+            .dependencies()
+            .into_iter()
+            .filter(|dependency| !taken(dependency.value));
         let tell = |dependency: Dependency<'_>| {
             let rule = format!("`{}` of {} is declared here", dependency.name, dependency.kind);
             let mend = "declare it in the workspace's Cargo.toml, and here: NAME.workspace = true";
@@ -114,7 +149,10 @@ impl<'a> Manifest<'a> {
             let rule = format!("the house knows no crate `{}`", self.name());
             return vec![self.offence(1, rule, "say in tidy/manifests.rs what it may see")];
         };
-        let ours = self.dependencies().into_iter().filter(|dependency| dependency.name.starts_with("echelon-"));
+        let ours = self
+            .dependencies()
+            .into_iter()
+            .filter(|dependency| dependency.name.starts_with("echelon-"));
         let wrong = ours.filter(|dependency| !allowed.contains(&dependency.name));
         let tell = |dependency: Dependency<'_>| {
             let rule = format!("{} may not see {}", self.name(), dependency.name);
@@ -126,8 +164,14 @@ impl<'a> Manifest<'a> {
     /// Proto's `wire` in a crate that must do without.
     pub(crate) fn wired(&self) -> Option<Offence> {
         let dependencies = self.dependencies();
-        let proto = dependencies.iter().find(|dependency| dependency.name == "echelon-proto")?;
-        let wired = proto.value.get("features").and_then(Value::as_array).is_some_and(|features| !features.is_empty());
+        let proto = dependencies
+            .iter()
+            .find(|dependency| dependency.name == "echelon-proto")?;
+        let wired = proto
+            .value
+            .get("features")
+            .and_then(Value::as_array)
+            .is_some_and(|features| !features.is_empty());
         let rule = format!("{} takes echelon-proto with features", self.name());
         (wired && PURE.contains(&self.name()))
             .then(|| self.offence(proto.line, rule, "take it plain: echelon-proto.workspace = true"))
@@ -135,7 +179,11 @@ impl<'a> Manifest<'a> {
 
     /// Lints of its own, or none.
     pub(crate) fn lints(&self) -> Option<Offence> {
-        let lints = self.table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool);
+        let lints = self
+            .table
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"))
+            .and_then(Value::as_bool);
         let rule = "the workspace's lints do not hold here".to_owned();
         (lints != Some(true)).then(|| self.offence(1, rule, "add [lints] workspace = true"))
     }
@@ -151,11 +199,23 @@ impl<'a> Manifest<'a> {
 
 /// Declared for the workspace and used by no crate.
 pub(crate) fn unused(workspace: &Manifest<'_>, members: &[Manifest<'_>]) -> Vec<Offence> {
-    let used: BTreeSet<String> =
-        members.iter().flat_map(Manifest::dependencies).map(|dependency| dependency.name.to_owned()).collect();
-    let declared = workspace.table.get("workspace").and_then(|table| table.get("dependencies")).and_then(Value::as_table);
-    let unused = declared.into_iter().flat_map(Table::keys).filter(|name| !used.contains(*name));
-    unused.map(|name| workspace.offence(workspace.line(name), format!("no crate uses `{name}`"), "take it out")).collect()
+    let used: BTreeSet<String> = members
+        .iter()
+        .flat_map(Manifest::dependencies)
+        .map(|dependency| dependency.name.to_owned())
+        .collect();
+    let declared = workspace
+        .table
+        .get("workspace")
+        .and_then(|table| table.get("dependencies"))
+        .and_then(Value::as_table);
+    let unused = declared
+        .into_iter()
+        .flat_map(Table::keys)
+        .filter(|name| !used.contains(*name));
+    unused
+        .map(|name| workspace.offence(workspace.line(name), format!("no crate uses `{name}`"), "take it out"))
+        .collect()
 }
 
 /// Crates below these, as cargo resolves them for this machine.
@@ -164,27 +224,56 @@ pub(crate) fn unused(workspace: &Manifest<'_>, members: &[Manifest<'_>]) -> Vec<
 /// When cargo cannot say.
 pub(crate) fn below(packages: &[&str], edges: &str) -> BTreeSet<String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-    cargo.args(["tree", "--locked", "--offline", "--prefix", "none", "--format", "{p}", "--edges", edges]);
+    cargo.args([
+        "tree",
+        "--locked",
+        "--offline",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+        "--edges",
+        edges,
+    ]);
     for package in packages {
         cargo.args(["--package", package]);
     }
     let output = cargo.current_dir(tree::top()).output().unwrap();
-    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "cargo tree: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    text.lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
 }
 
 pub(crate) fn impure(package: &str, below: &BTreeSet<String>) -> Vec<Offence> {
-    let manifest = if package == "echelon-engine" { "coordinator/engine/Cargo.toml" } else { "playbooks/Cargo.toml" };
-    let found = IMPURE.iter().filter(|name| below.iter().any(|found| found == *name || found.starts_with(&format!("{name}-"))));
+    let manifest = if package == "echelon-engine" {
+        "coordinator/engine/Cargo.toml"
+    } else {
+        "playbooks/Cargo.toml"
+    };
+    let found = IMPURE.iter().filter(|name| {
+        below
+            .iter()
+            .any(|found| found == *name || found.starts_with(&format!("{name}-")))
+    });
     let mend = "IO, clocks and chance belong to the shell; `cargo tree -p PACKAGE -i NAME` says whence it comes";
-    found.map(|name| Offence::new(manifest, 1, format!("{package} has {name} below it"), mend)).collect()
+    found
+        .map(|name| Offence::new(manifest, 1, format!("{package} has {name} below it"), mend))
+        .collect()
 }
 
 pub(crate) fn foreign_tls(below: &BTreeSet<String>) -> Vec<Offence> {
     let found = FOREIGN_TLS.iter().filter(|name| below.contains(**name));
     let mend = "aws-lc-rs is the one provider: `cargo tree -i NAME -e features` says which feature brings it";
-    found.map(|name| Offence::new("Cargo.lock", 1, format!("{name} is built"), mend)).collect()
+    found
+        .map(|name| Offence::new("Cargo.lock", 1, format!("{name} is built"), mend))
+        .collect()
 }
 
 pub(crate) fn pure() -> [&'static str; 2] {
@@ -213,7 +302,10 @@ mod tests {
         }
         let good = "[dependencies]\nserde.workspace = true\nx = { workspace = true, features = [\"y\"] }\n";
         assert!(manifest(good).declared_here().is_empty());
-        assert_eq!(manifest("[dependencies]\nb.workspace = true\na = \"1\"\n").declared_here()[0].line, 3);
+        assert_eq!(
+            manifest("[dependencies]\nb.workspace = true\na = \"1\"\n").declared_here()[0].line,
+            3
+        );
     }
 
     #[test]

@@ -17,7 +17,12 @@ pub(crate) struct Offence {
 
 impl Offence {
     pub(crate) fn new(file: &str, line: usize, rule: impl Into<String>, mend: &'static str) -> Self {
-        Self { file: file.to_owned(), line, rule: rule.into(), mend }
+        Self {
+            file: file.to_owned(),
+            line,
+            rule: rule.into(),
+            mend,
+        }
     }
 }
 
@@ -30,5 +35,10 @@ impl fmt::Display for Offence {
 /// Fails with the whole list, if there is anything in it.
 pub(crate) fn none(offences: impl IntoIterator<Item = Offence>) {
     let told: Vec<_> = offences.into_iter().map(|offence| offence.to_string()).collect();
-    assert!(told.is_empty(), "{} offences against the house:\n{}", told.len(), told.join("\n"));
+    assert!(
+        told.is_empty(),
+        "{} offences against the house:\n{}",
+        told.len(),
+        told.join("\n")
+    );
 }

@@ -40,8 +40,11 @@ pub(crate) fn engine(source: &Source) -> Vec<Offence> {
             rows.push((vec![number], "count in whole numbers: a replay must come to the same"));
         }
     }
-    let tell = |row: &[&str], line, mend| Offence::new(&source.path, line, format!("`{}` in the engine", row.concat()), mend);
-    let found = rows.iter().flat_map(|(row, mend)| source.find(row).into_iter().map(|line| tell(row, line, mend)));
+    let tell =
+        |row: &[&str], line, mend| Offence::new(&source.path, line, format!("`{}` in the engine", row.concat()), mend);
+    let found = rows
+        .iter()
+        .flat_map(|(row, mend)| source.find(row).into_iter().map(|line| tell(row, line, mend)));
     found.collect()
 }
 
@@ -52,16 +55,23 @@ pub(crate) fn wire(source: &Source) -> Vec<Offence> {
     if home || beyond || !source.is_shipped() {
         return Vec::new();
     }
-    let lines = source.at(&["echelon_proto", ":", ":"]).filter_map(|at| names_wire(source, at + 3));
+    let lines = source
+        .at(&["echelon_proto", ":", ":"])
+        .filter_map(|at| names_wire(source, at + 3));
     let mend = "take a type of your own; api, link and face translate";
-    lines.map(|line| Offence::new(&source.path, line, "a type of the wire outside of its rooms", mend)).collect()
+    lines
+        .map(|line| Offence::new(&source.path, line, "a type of the wire outside of its rooms", mend))
+        .collect()
 }
 
 /// After `echelon_proto::`, alone or in a list.
 fn names_wire(source: &Source, from: usize) -> Option<usize> {
     let rest = source.tokens.get(from..)?;
     if rest.first()?.text != "{" {
-        return rest.first().filter(|token| token.text == "wire").map(|token| token.line);
+        return rest
+            .first()
+            .filter(|token| token.text == "wire")
+            .map(|token| token.line);
     }
     let mut depth = 0;
     for (at, token) in rest.iter().enumerate() {
@@ -93,17 +103,23 @@ pub(crate) fn store(source: &Source) -> Vec<Offence> {
     lines.extend(source.find(&["crate", "sled"]));
     lines.dedup();
     let mend = "go through journal::Store: the next store is no sled";
-    lines.into_iter().map(|line| Offence::new(&source.path, line, "sled is named", mend)).collect()
+    lines
+        .into_iter()
+        .map(|line| Offence::new(&source.path, line, "sled is named", mend))
+        .collect()
 }
 
-/// `anyhow` outside of a `main.rs`: a library's errors are types.
+/// `anyhow` outside of a `main.rs` or an example, which is one: a library's errors are types.
 pub(crate) fn anyhow(source: &Source) -> Vec<Offence> {
-    if source.path.starts_with("testbed/") || source.path.ends_with("/main.rs") {
+    let is_main = source.path.ends_with("/main.rs") || source.path.contains("/examples/");
+    if source.path.starts_with("testbed/") || is_main {
         return Vec::new();
     }
     let mend = "make it a variant of module::Error";
     let found = source.find(&["anyhow"]).into_iter();
-    found.map(|line| Offence::new(&source.path, line, "`anyhow` outside of a main.rs", mend)).collect()
+    found
+        .map(|line| Offence::new(&source.path, line, "`anyhow` outside of a main.rs", mend))
+        .collect()
 }
 
 #[cfg(test)]
@@ -129,7 +145,13 @@ mod tests {
             assert!(engine(&at("coordinator/src/x.rs", text)).is_empty(), "{text}");
         }
         assert!(engine(&at("coordinator/engine/src/judge/mann.rs", "fn f(x: f64) {}")).is_empty());
-        assert!(engine(&at("coordinator/engine/src/x.rs", "fn f(now: Time) -> BTreeMap<u8, u8> {}")).is_empty());
+        assert!(
+            engine(&at(
+                "coordinator/engine/src/x.rs",
+                "fn f(now: Time) -> BTreeMap<u8, u8> {}"
+            ))
+            .is_empty()
+        );
     }
 
     #[test]
@@ -151,17 +173,31 @@ mod tests {
 
     #[test]
     fn the_store_offends_outside_of_its_file() {
-        for text in ["use sled::Db;", "fn f() { ::sled::open(p); }", "extern crate sled;", "use sled as db;"] {
+        for text in [
+            "use sled::Db;",
+            "fn f() { ::sled::open(p); }",
+            "extern crate sled;",
+            "use sled as db;",
+        ] {
             assert_eq!(store(&at("coordinator/src/driver.rs", text)).len(), 1, "{text}");
             assert!(store(&at(STORE, text)).is_empty(), "{text}");
         }
-        assert!(store(&at("coordinator/src/journal.rs", "mod sled; pub use self::sled::SledStore;")).is_empty());
+        assert!(
+            store(&at(
+                "coordinator/src/journal.rs",
+                "mod sled; pub use self::sled::SledStore;"
+            ))
+            .is_empty()
+        );
         assert_eq!(store(&at("coordinator/src/journal.rs", "use self::sled::Db;")).len(), 1);
     }
 
     #[test]
     fn anyhow_offends_outside_of_a_main() {
-        assert_eq!(anyhow(&at("agent/src/link.rs", "fn f() -> anyhow::Result<()> {}")).len(), 1);
+        assert_eq!(
+            anyhow(&at("agent/src/link.rs", "fn f() -> anyhow::Result<()> {}")).len(),
+            1
+        );
         assert!(anyhow(&at("agent/src/main.rs", "fn f() -> anyhow::Result<()> {}")).is_empty());
     }
 }

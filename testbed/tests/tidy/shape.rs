@@ -15,8 +15,9 @@ const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
 /// Of `if`, `match` and loops in one another.
 const NESTING_MAX: usize = 4;
-const NAMES_OF_NOTHING: [&str; 9] =
-    ["util", "utils", "common", "helper", "helpers", "misc", "manager", "managers", "shared"];
+const NAMES_OF_NOTHING: [&str; 9] = [
+    "util", "utils", "common", "helper", "helpers", "misc", "manager", "managers", "shared",
+];
 
 pub(crate) fn opens_with_what_it_is(source: &Source) -> Option<Offence> {
     let first = source.text.lines().next().unwrap_or_default();
@@ -33,17 +34,32 @@ pub(crate) fn file_length(path: &str, text: &str) -> Option<Offence> {
 pub(crate) fn name(path: &str) -> Option<Offence> {
     let (folders, file) = path.rsplit_once('/').unwrap_or_default();
     if file == "mod.rs" {
-        return Some(Offence::new(path, 1, "mod.rs", "name it like its folder: foo.rs beside foo/"));
+        return Some(Offence::new(
+            path,
+            1,
+            "mod.rs",
+            "name it like its folder: foo.rs beside foo/",
+        ));
     }
     let mut parts = folders.split('/').chain(file.strip_suffix(".rs"));
     let part = parts.find(|part| NAMES_OF_NOTHING.contains(part))?;
     let mend = "name it after the one noun that it holds";
-    Some(Offence::new(path, 1, format!("`{part}` says nothing of what is in it"), mend))
+    Some(Offence::new(
+        path,
+        1,
+        format!("`{part}` says nothing of what is in it"),
+        mend,
+    ))
 }
 
 /// Functions that are too long or too deep, and tests whose names are no sentences.
 pub(crate) fn functions(source: &Source) -> Vec<Offence> {
-    let mut looking = Functions { path: &source.path, depth: 0, deepest: 0, found: Vec::new() };
+    let mut looking = Functions {
+        path: &source.path,
+        depth: 0,
+        deepest: 0,
+        found: Vec::new(),
+    };
     looking.visit_file(&source.parsed());
     looking.found
 }
@@ -63,7 +79,12 @@ impl Functions<'_> {
         let lines = block.span().end().line - block.span().start().line + 1;
         if lines > FUNCTION_LINES_MAX {
             let rule = format!("`{name}` has {lines} lines; a function has at most {FUNCTION_LINES_MAX}");
-            self.found.push(Offence::new(self.path, line, rule, "give a part of it a name and a function of its own"));
+            self.found.push(Offence::new(
+                self.path,
+                line,
+                rule,
+                "give a part of it a name and a function of its own",
+            ));
         }
         if self.deepest > NESTING_MAX {
             let rule = format!("`{name}` nests {} deep; at most {NESTING_MAX}", self.deepest);
@@ -72,7 +93,12 @@ impl Functions<'_> {
         }
         if is_test && name.to_string().split('_').count() < 3 {
             let rule = format!("the test `{name}` is no sentence");
-            self.found.push(Offence::new(self.path, line, rule, "say in its name what holds: a_killed_agent_comes_back"));
+            self.found.push(Offence::new(
+                self.path,
+                line,
+                rule,
+                "say in its name what holds: a_killed_agent_comes_back",
+            ));
         }
         (self.depth, self.deepest) = outer;
     }
@@ -87,15 +113,24 @@ impl Functions<'_> {
 
 impl<'ast> Visit<'ast> for Functions<'_> {
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
-        let is_test = item.attrs.iter().any(|attribute| attribute.path().segments.last().unwrap().ident == "test");
-        self.function(&item.sig.ident, &item.block, is_test, |this| visit::visit_item_fn(this, item));
+        let is_test = item
+            .attrs
+            .iter()
+            .any(|attribute| attribute.path().segments.last().unwrap().ident == "test");
+        self.function(&item.sig.ident, &item.block, is_test, |this| {
+            visit::visit_item_fn(this, item);
+        });
     }
     fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
-        self.function(&item.sig.ident, &item.block, false, |this| visit::visit_impl_item_fn(this, item));
+        self.function(&item.sig.ident, &item.block, false, |this| {
+            visit::visit_impl_item_fn(this, item);
+        });
     }
     fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
         if let Some(block) = &item.default {
-            self.function(&item.sig.ident, block, false, |this| visit::visit_trait_item_fn(this, item));
+            self.function(&item.sig.ident, block, false, |this| {
+                visit::visit_trait_item_fn(this, item);
+            });
         }
     }
     fn visit_expr_if(&mut self, item: &'ast ExprIf) {
@@ -137,7 +172,11 @@ pub(crate) fn enums(source: &Source) -> BTreeSet<String> {
 
 /// Matches over one of these enums with an arm for whatever else there may be. Each with the enum's name.
 pub(crate) fn wildcards(source: &Source, enums: &BTreeSet<String>) -> Vec<(String, Offence)> {
-    let mut looking = Wildcards { path: &source.path, enums, found: Vec::new() };
+    let mut looking = Wildcards {
+        path: &source.path,
+        enums,
+        found: Vec::new(),
+    };
     looking.visit_file(&source.parsed());
     looking.found
 }
@@ -151,16 +190,31 @@ struct Wildcards<'a> {
 impl<'ast> Visit<'ast> for Wildcards<'_> {
     fn visit_expr_match(&mut self, item: &'ast ExprMatch) {
         visit::visit_expr_match(self, item);
-        let takes_all = |arm: &&Arm| matches!(arm.pat, Pat::Wild(_) | Pat::Ident(_));
-        let Some(wild) = item.arms.iter().find(takes_all) else { return };
-        let mut named = Named { enums: self.enums, found: BTreeSet::new() };
+        let takes_all = |arm: &&Arm| match &arm.pat {
+            Pat::Wild(_) => true,
+            // A name for all the rest; with a capital it is a constant or a variant, `None`.
+            Pat::Ident(name) => name.subpat.is_none() && name.ident.to_string().starts_with(char::is_lowercase),
+            _ => false,
+        };
+        let Some(wild) = item.arms.iter().find(takes_all) else {
+            return;
+        };
+        let mut named = Named {
+            enums: self.enums,
+            found: BTreeSet::new(),
+        };
         for arm in &item.arms {
             named.visit_pat(&arm.pat);
         }
         if let Some(name) = named.found.pop_first() {
             let rule = format!("an arm for all other `{name}`: a new one would pass unseen");
             let line = wild.pat.span().start().line;
-            let offence = Offence::new(self.path, line, rule, "name the others, so that the compiler asks about a new one");
+            let offence = Offence::new(
+                self.path,
+                line,
+                rule,
+                "name the others, so that the compiler asks about a new one",
+            );
             self.found.push((name, offence));
         }
     }
@@ -217,7 +271,12 @@ mod tests {
             format!("trait X {{\nfn f() {{\n{body}}}\n}}\n"),
             format!("fn g() {{ fn f() {{\n{body}}} }}\n"),
         ] {
-            assert!(functions(&source(&text)).iter().any(|offence| offence.rule.contains("`f` has 72 lines")), "{text}");
+            assert!(
+                functions(&source(&text))
+                    .iter()
+                    .any(|offence| offence.rule.contains("`f` has 72 lines")),
+                "{text}"
+            );
         }
         let body = "    let _ = 1;\n".repeat(FUNCTION_LINES_MAX - 2);
         assert!(functions(&source(&format!("fn f() {{\n{body}}}\n"))).is_empty());
@@ -257,6 +316,7 @@ mod tests {
             "fn f() { match s { Other::Running => 1, _ => 2 } }",
             "fn f() { match n { 1 => Status::Running, _ => Status::Over } }",
             "fn f() { match s { Status::Running => 1, _ if x => 2, Status::Over => 3 } }",
+            "fn f() { match s { Some(Status::Running | Status::Over) => 1, None => 2 } }",
         ];
         for text in good {
             assert!(wildcards(&source(text), &own).is_empty(), "{text}");

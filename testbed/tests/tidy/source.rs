@@ -34,7 +34,12 @@ impl Source {
         let mut tokens = Vec::new();
         let mut covered = Covered::default();
         flatten(stream, &mut tokens, &mut covered);
-        Self { path: path.to_owned(), text: text.to_owned(), tokens, comments: covered.comments(text) }
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            tokens,
+            comments: covered.comments(text),
+        }
     }
 
     /// Its syntax tree.
@@ -97,7 +102,10 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>, covered: &mut Covered) 
             other => (other.to_string(), other.span()),
         };
         covered.add(span);
-        tokens.push(Token { text, line: span.start().line });
+        tokens.push(Token {
+            text,
+            line: span.start().line,
+        });
         if let TokenTree::Group(group) = tree {
             flatten(group.stream(), tokens, covered);
             covered.add(group.span_close());
@@ -120,7 +128,11 @@ const fn brackets(delimiter: Delimiter) -> (&'static str, &'static str) {
 fn comments_are_told_from_documentation_and_from_text_that_looks_like_them() {
     let text = "//! What it is.\n\n/// A doc.\nfn f() {\n    let url = \"http://x\"; // why\n    // alone\n    let t = \"\n    // none\n\";\n}\n";
     let source = Source::read("f.rs", text);
-    let found: Vec<_> = source.comments.iter().map(|(line, text)| (*line, text.as_str())).collect();
+    let found: Vec<_> = source
+        .comments
+        .iter()
+        .map(|(line, text)| (*line, text.as_str()))
+        .collect();
     assert_eq!(found, [(5, "why"), (6, "alone")]);
 }
 

@@ -23,10 +23,18 @@ pub(crate) struct Tracked {
 pub(crate) fn tracked() -> Vec<Tracked> {
     let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(top()).output();
     let listed = listed.expect("git is needed: the rules are about what is tracked");
-    assert!(listed.status.success(), "git: {}", String::from_utf8_lossy(&listed.stderr));
+    assert!(
+        listed.status.success(),
+        "git: {}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
     let paths = String::from_utf8(listed.stdout).unwrap();
     let files: Vec<_> = paths.split_terminator('\0').filter_map(read).collect();
-    assert!(files.len() > 100, "git knows only {} files: the rules would prove nothing", files.len());
+    assert!(
+        files.len() > 100,
+        "git knows only {} files: the rules would prove nothing",
+        files.len()
+    );
     files
 }
 
@@ -34,7 +42,11 @@ fn read(path: &str) -> Option<Tracked> {
     let bytes = fs::read(top().join(path)).ok()?;
     let is_binary = bytes.contains(&0);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Some(Tracked { path: path.to_owned(), text, is_binary })
+    Some(Tracked {
+        path: path.to_owned(),
+        text,
+        is_binary,
+    })
 }
 
 /// Every tracked Rust file.

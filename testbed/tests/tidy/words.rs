@@ -5,7 +5,12 @@ use syn::{Expr, Stmt};
 use super::{offence::Offence, source::Source};
 
 /// Written so that this file does not name them itself.
-const LEFT_OVER: [&str; 4] = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("TO", "DO"), concat!("HA", "CK:")];
+const LEFT_OVER: [&str; 4] = [
+    concat!("FIX", "ME"),
+    concat!("XX", "X"),
+    concat!("TO", "DO"),
+    concat!("HA", "CK:"),
+];
 const MACHINE: [&str; 3] = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
 const REGISTRIES: [&str; 8] = [
     concat!("crates", ".io"),
@@ -24,13 +29,22 @@ pub(crate) fn anywhere(path: &str, text: &str) -> Vec<Offence> {
     for (at, line) in text.lines().enumerate() {
         let mut tell = |rule: String, mend| found.push(Offence::new(path, at + 1, rule, mend));
         if let Some(word) = LEFT_OVER.iter().find(|word| holds_word(line, word)) {
-            tell(format!("`{word}`"), "do it now, or open an issue; the text says only what is");
+            tell(
+                format!("`{word}`"),
+                "do it now, or open an issue; the text says only what is",
+            );
         }
         if let Some(word) = MACHINE.iter().find(|word| line.contains(*word)) {
-            tell(format!("a path of a machine: {word}"), "take it from a flag, a variable, or a folder for temporary files");
+            tell(
+                format!("a path of a machine: {word}"),
+                "take it from a flag, a variable, or a folder for temporary files",
+            );
         }
         if let Some(word) = REGISTRIES.iter().find(|word| line.contains(*word)) {
-            tell(format!("the name of a registry's host: {word}"), "leave the registry to cargo's and pip's own settings");
+            tell(
+                format!("the name of a registry's host: {word}"),
+                "leave the registry to cargo's and pip's own settings",
+            );
         }
     }
     found
@@ -49,16 +63,33 @@ pub(crate) fn tokens(source: &Source) -> Vec<Offence> {
         (&["todo", "!"], "write it"),
         (&["unimplemented", "!"], "write it"),
         (&["dbg", "!"], "take it out, or use tracing"),
-        (&["#", "[", "ignore"], "make the test bounded and run it, or take it out"),
-        (&["unbounded_channel"], "give the queue a bound and the bound its reason"),
+        (
+            &["#", "[", "ignore"],
+            "make the test bounded and run it, or take it out",
+        ),
+        (
+            &["unbounded_channel"],
+            "give the queue a bound and the bound its reason",
+        ),
         (&["UnboundedSender"], "give the queue a bound and the bound its reason"),
-        (&["UnboundedReceiver"], "give the queue a bound and the bound its reason"),
-        (&["mpsc", ":", ":", "unbounded"], "give the queue a bound and the bound its reason"),
-        (&["std", ":", ":", "sync", ":", ":", "mpsc"], "use a queue with a bound: tokio's, or sync_channel of a bound"),
+        (
+            &["UnboundedReceiver"],
+            "give the queue a bound and the bound its reason",
+        ),
+        (
+            &["mpsc", ":", ":", "unbounded"],
+            "give the queue a bound and the bound its reason",
+        ),
+        (
+            &["std", ":", ":", "sync", ":", ":", "mpsc"],
+            "use a queue with a bound: tokio's, or sync_channel of a bound",
+        ),
         (&["include", "!"], "make it a module"),
     ];
     let offence = |row: &[&str], line, mend| Offence::new(&source.path, line, format!("`{}`", row.concat()), mend);
-    let found = rows.iter().flat_map(|(row, mend)| source.find(row).into_iter().map(|line| offence(row, line, mend)));
+    let found = rows
+        .iter()
+        .flat_map(|(row, mend)| source.find(row).into_iter().map(|line| offence(row, line, mend)));
     found.collect()
 }
 
@@ -74,7 +105,12 @@ pub(crate) fn unsafety(source: &Source, allowed: &[&str]) -> Vec<Offence> {
             let mend = "use nix or std; where that is not possible, add the file to the list in tidy.rs";
             found.push(Offence::new(&source.path, line, "`unsafe`", mend));
         } else if !reasoned(line) {
-            found.push(Offence::new(&source.path, line, "`unsafe` without its reason", "say it above: // SAFETY: ..."));
+            found.push(Offence::new(
+                &source.path,
+                line,
+                "`unsafe` without its reason",
+                "say it above: // SAFETY: ...",
+            ));
         }
     }
     found
@@ -85,7 +121,14 @@ pub(crate) fn dead_code(source: &Source) -> Vec<Offence> {
     let mut found = Vec::new();
     let mut group: Vec<&str> = Vec::new();
     let mut begin = 0;
-    let mut tell = |line| found.push(Offence::new(&source.path, line, "code in a comment", "take it out: git keeps it"));
+    let mut tell = |line| {
+        found.push(Offence::new(
+            &source.path,
+            line,
+            "code in a comment",
+            "take it out: git keeps it",
+        ));
+    };
     for (&line, comment) in &source.comments {
         if is_code(comment) {
             tell(line);
@@ -109,20 +152,23 @@ fn is_code(text: &str) -> bool {
     let text = text.trim();
     let closes = !text.is_empty() && text.chars().all(|c| "})];,".contains(c)) && text.contains('}');
     let opened = text.ends_with('{').then(|| format!("{text} }}"));
-    let arm = (text.contains("=>") && text.ends_with(',')).then(|| format!("match x {{ {text} }}"));
+    let whole = opened.as_deref().unwrap_or(text);
+    let arm = (whole.contains("=>") && whole.ends_with([',', '}'])).then(|| format!("match x {{ {whole} }}"));
     let does = |text: &str| {
         let statements = syn::parse_str::<syn::Block>(&format!("{{ {text}\n}}"));
         statements.is_ok_and(|block| block.stmts.iter().any(does_something))
     };
-    closes || does(text) || opened.is_some_and(|text| does(&text)) || arm.is_some_and(|text| does(&text))
+    closes || does(text) || does(whole) || arm.is_some_and(|text| does(&text))
 }
 
 fn does_something(statement: &Stmt) -> bool {
     match statement {
         Stmt::Local(_) | Stmt::Item(_) | Stmt::Macro(_) => true,
         Stmt::Expr(expression, semicolon) => match expression {
-            Expr::Path(_) | Expr::Lit(_) | Expr::Binary(_) | Expr::Tuple(_) | Expr::Range(_) => false,
-            Expr::Call(_) | Expr::Struct(_) | Expr::Break(_) | Expr::Return(_) | Expr::Unary(_) => semicolon.is_some(),
+            Expr::Path(_) | Expr::Lit(_) | Expr::Tuple(_) | Expr::Range(_) => false,
+            Expr::Binary(_) | Expr::Call(_) | Expr::Struct(_) | Expr::Break(_) | Expr::Return(_) | Expr::Unary(_) => {
+                semicolon.is_some()
+            }
             _ => true,
         },
     }
@@ -131,19 +177,41 @@ fn does_something(statement: &Stmt) -> bool {
 /// The same for manifests: a comment that reads as a key with its value.
 pub(crate) fn dead_keys(path: &str, text: &str) -> Vec<Offence> {
     let is_key = |comment: &str| toml::from_str::<toml::Table>(comment).is_ok_and(|table| !table.is_empty());
-    let lines = text.lines().enumerate().filter_map(|(at, line)| Some((at + 1, line.trim().strip_prefix('#')?)));
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at + 1, line.trim().strip_prefix('#')?)));
     let dead = lines.filter(|(_, comment)| is_key(comment));
-    dead.map(|(line, _)| Offence::new(path, line, "a key in a comment", "take it out: git keeps it")).collect()
+    dead.map(|(line, _)| Offence::new(path, line, "a key in a comment", "take it out: git keeps it"))
+        .collect()
 }
 
 /// Files that a program made.
 pub(crate) fn generated(path: &str, text: &str, is_binary: bool) -> Option<Offence> {
     let mark = concat!("@gen", "erated");
-    let ends = [".pb.rs", "_pb2.py", "_pb2_grpc.py", ".snap.new", ".pyc", ".profraw", ".orig", ".rej", ".log", ".d"];
+    let ends = [
+        ".pb.rs",
+        "_pb2.py",
+        "_pb2_grpc.py",
+        ".snap.new",
+        ".pyc",
+        ".profraw",
+        ".orig",
+        ".rej",
+        ".log",
+        ".d",
+    ];
     let by_name = ends.iter().any(|end| path.ends_with(end)) || path.starts_with("target/");
     let by_text = text.lines().take(5).any(|line| line.contains(mark));
     let made = (by_name || by_text || is_binary) && path != "Cargo.lock";
-    made.then(|| Offence::new(path, 1, "a file that a program makes", "git rm --cached it; the build makes it anew"))
+    made.then(|| {
+        Offence::new(
+            path,
+            1,
+            "a file that a program makes",
+            "git rm --cached it; the build makes it anew",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -234,14 +302,24 @@ mod tests {
 
     #[test]
     fn keys_in_comments_offend_and_words_do_not() {
-        assert_eq!(dead_keys("Cargo.toml", "[a]\n# sled = \"0.34\"\n#x = { y = 1 }\n").len(), 2);
+        assert_eq!(
+            dead_keys("Cargo.toml", "[a]\n# sled = \"0.34\"\n#x = { y = 1 }\n").len(),
+            2
+        );
         assert!(dead_keys("Cargo.toml", "# The wire.\n# one = first among equals\n").is_empty());
     }
 
     #[test]
     fn what_a_program_made_offends() {
         assert!(generated("a/control.pb.rs", "", false).is_some());
-        assert!(generated("a/x.rs", &format!("// This file is {} by prost-build.\n", concat!("@gen", "erated")), false).is_some());
+        assert!(
+            generated(
+                "a/x.rs",
+                &format!("// This file is {} by prost-build.\n", concat!("@gen", "erated")),
+                false
+            )
+            .is_some()
+        );
         assert!(generated("a/picture", "", true).is_some());
         assert!(generated("a/x.rs", "//! Real.\n", false).is_none());
     }
