@@ -94,7 +94,11 @@ pub async fn measure(arguments: &Arguments) -> anyhow::Result<Figures> {
     let empty = machine::resident_bytes(coordinator.pid()?)?;
     let began = Instant::now();
     let members = join(&coordinator, &roster(arguments.hosts, arguments.datacenters)?).await?;
-    screen::note(format_args!("{} hosts joined in {:.1} s", members.len(), began.elapsed().as_secs_f64()));
+    screen::note(format_args!(
+        "{} hosts joined in {:.1} s",
+        members.len(),
+        began.elapsed().as_secs_f64()
+    ));
     let joined = machine::resident_bytes(coordinator.pid()?)?;
 
     let phase_time = PhaseTime::default();
@@ -123,23 +127,44 @@ async fn rollouts(
     rollout::push(coordinator, &playbook::order_all(arguments.hosts)).await?;
     rollout::push(coordinator, &playbook::waves(figures.max_parallel)).await?;
 
-    let order = Release { app: "ping", release: "1", playbook: playbook::ORDER_ALL };
+    let order = Release {
+        app: "ping",
+        release: "1",
+        playbook: playbook::ORDER_ALL,
+    };
     let order = rollout::run(coordinator, order, arguments.hosts).await?;
     figures.order_all_ms = order.makespan.as_secs_f64() * 1000.0;
-    screen::note(format_args!("one order to all and back in {:.0} ms", figures.order_all_ms));
+    screen::note(format_args!(
+        "one order to all and back in {:.0} ms",
+        figures.order_all_ms
+    ));
 
-    let instant = Release { app: "fleet", release: "1", playbook: playbook::WAVES };
+    let instant = Release {
+        app: "fleet",
+        release: "1",
+        playbook: playbook::WAVES,
+    };
     let instant = rollout::run(coordinator, instant, arguments.hosts).await?;
     figures.instant(&instant);
-    screen::note(format_args!("full rollout with instant phases in {:.2} s", instant.makespan.as_secs_f64()));
+    screen::note(format_args!(
+        "full rollout with instant phases in {:.2} s",
+        instant.makespan.as_secs_f64()
+    ));
 
     if arguments.phase_time > Span::ZERO {
         let each = Duration::from_millis(arguments.phase_time.0);
         phase_time.set(each);
-        let timed = Release { app: "fleet", release: "2", playbook: playbook::WAVES };
+        let timed = Release {
+            app: "fleet",
+            release: "2",
+            playbook: playbook::WAVES,
+        };
         let timed = rollout::run(coordinator, timed, arguments.hosts).await?;
         figures.timed(&timed, each);
-        screen::note(format_args!("full rollout with phases of {} in {:.2} s", arguments.phase_time, figures.makespan_s));
+        screen::note(format_args!(
+            "full rollout with phases of {} in {:.2} s",
+            arguments.phase_time, figures.makespan_s
+        ));
     }
     Ok(())
 }
@@ -152,6 +177,9 @@ async fn reattach(coordinator: &mut Coordinator, hosts: usize, figures: &mut Fig
     figures.restart_s = began.elapsed().as_secs_f64();
     until_attached(coordinator, hosts, ATTACH_WITHIN).await?;
     figures.reattach_s = began.elapsed().as_secs_f64();
-    screen::note(format_args!("all back {:.2} s after a kill -9 of the coordinator", figures.reattach_s));
+    screen::note(format_args!(
+        "all back {:.2} s after a kill -9 of the coordinator",
+        figures.reattach_s
+    ));
     Ok(())
 }

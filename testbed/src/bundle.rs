@@ -10,6 +10,7 @@ use tar::{Builder, EntryType, Header};
 const START: &str = include_str!("../demo/start.sh");
 const STOP: &str = include_str!("../demo/stop.sh");
 const WARM: &str = include_str!("../demo/warm.sh");
+const WARM_BROKEN: &str = include_str!("../python/warm-broken.sh");
 
 /// A file in an archive.
 #[derive(Debug, Clone)]
@@ -26,13 +27,20 @@ impl Entry {
     /// A file of text.
     #[must_use]
     pub fn file(name: &str, content: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.to_owned(), content: content.into(), mode: 0o644 }
+        Self {
+            name: name.to_owned(),
+            content: content.into(),
+            mode: 0o644,
+        }
     }
 
     /// A program.
     #[must_use]
     pub fn program(name: &str, content: impl Into<Vec<u8>>) -> Self {
-        Self { mode: 0o755, ..Self::file(name, content) }
+        Self {
+            mode: 0o755,
+            ..Self::file(name, content)
+        }
     }
 }
 
@@ -52,6 +60,15 @@ pub fn sample(version: &str, testbed: &Path) -> Vec<Entry> {
     ]
 }
 
+/// The same, but packed without a file that its `bin/warm` reads: that program says so and ends with 3.
+#[must_use]
+pub fn broken(version: &str, testbed: &Path) -> Vec<Entry> {
+    let mut entries = sample(version, testbed);
+    entries.retain(|entry| entry.name != "bin/warm");
+    entries.push(Entry::program("bin/warm", WARM_BROKEN));
+    entries
+}
+
 /// Packs them. Names are written as they are: whoever unpacks has to look.
 ///
 /// # Errors
@@ -62,7 +79,9 @@ pub fn pack(entries: &[Entry]) -> anyhow::Result<Vec<u8>> {
         let mut header = Header::new_gnu();
         let name = entry.name.as_bytes();
         let field = header.as_old_mut().name.get_mut(..name.len());
-        field.with_context(|| format!("{} is too long a name", entry.name))?.copy_from_slice(name);
+        field
+            .with_context(|| format!("{} is too long a name", entry.name))?
+            .copy_from_slice(name);
         header.set_entry_type(EntryType::Regular);
         header.set_mode(entry.mode);
         header.set_size(u64::try_from(entry.content.len())?);
@@ -91,7 +110,11 @@ mod tests {
             let name = entry.path().unwrap().display().to_string();
             let mut text = String::new();
             entry.read_to_string(&mut text).unwrap();
-            assert_eq!(entry.header().mode().unwrap() & 0o111 != 0, name.starts_with("bin/"), "{name}");
+            assert_eq!(
+                entry.header().mode().unwrap() & 0o111 != 0,
+                name.starts_with("bin/"),
+                "{name}"
+            );
             if name == "VERSION" {
                 assert_eq!(text, "1.1.0\n");
             }
@@ -104,7 +127,14 @@ mod tests {
     fn a_hostile_name_is_written_as_it_is() {
         let packed = pack(&[Entry::file("../escaped", "x")]).unwrap();
         let mut archive = tar::Archive::new(GzDecoder::new(packed.as_slice()));
-        let name = archive.entries().unwrap().next().unwrap().unwrap().path_bytes().into_owned();
+        let name = archive
+            .entries()
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path_bytes()
+            .into_owned();
         assert_eq!(name, b"../escaped");
     }
 }

@@ -35,7 +35,10 @@ pub struct Cli {
 impl Cli {
     fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(arguments).envs(self.environment.iter().cloned()).kill_on_drop(true);
+        command
+            .args(arguments)
+            .envs(self.environment.iter().cloned())
+            .kill_on_drop(true);
         // Whatever contexts this machine's user has are none of ours.
         command.env("ECHELON_CONFIG", "/dev/null").env_remove("ECHELON_CONTEXT");
         command
@@ -47,7 +50,11 @@ impl Cli {
             other => format!("\"{other}\""),
         });
         let words: Vec<_> = words.collect();
-        let who = if self.person == Person::Alice { String::new() } else { format!("   (as {})", self.person.name()) };
+        let who = if self.person == Person::Alice {
+            String::new()
+        } else {
+            format!("   (as {})", self.person.name())
+        };
         format!("echelon {}{who}", words.join(" "))
     }
 
@@ -74,7 +81,13 @@ impl Cli {
     pub async fn must<S: AsRef<str>>(&self, arguments: &[S]) -> anyhow::Result<String> {
         let said = self.ask(arguments).await?;
         if said.code != 0 {
-            bail!("`{}` ended with {}:\n{}{}", self.typed(arguments), said.code, said.out, said.err);
+            bail!(
+                "`{}` ended with {}:\n{}{}",
+                self.typed(arguments),
+                said.code,
+                said.out,
+                said.err
+            );
         }
         Ok(said.out)
     }
@@ -86,7 +99,11 @@ impl Cli {
     pub async fn show<S: AsRef<str>>(&self, arguments: &[S], within: Duration) -> anyhow::Result<i32> {
         screen::command(self.typed(arguments));
         let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
-        let mut child = self.command(&words).stdin(Stdio::null()).spawn().context("echelon cannot be started")?;
+        let mut child = self
+            .command(&words)
+            .stdin(Stdio::null())
+            .spawn()
+            .context("echelon cannot be started")?;
         let status = time::timeout(within, child.wait()).await;
         let status = status.with_context(|| format!("`{}` did not end within {within:?}", self.typed(arguments)))??;
         Ok(status.code().unwrap_or(-1))

@@ -131,7 +131,10 @@ impl Coordinator {
         let Ok(mut client) = self.client(Person::Admin).await else {
             return false;
         };
-        client.list_rollouts(client::ask(ListRolloutsRequest::default())).await.is_ok()
+        client
+            .list_rollouts(client::ask(ListRolloutsRequest::default()))
+            .await
+            .is_ok()
     }
 
     /// `kill -9`.
@@ -139,7 +142,11 @@ impl Coordinator {
     /// # Errors
     /// It does not run.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.take().context("the coordinator does not run")?.kill().await
+        self.process
+            .take()
+            .context("the coordinator does not run")?
+            .kill()
+            .await
     }
 
     /// SIGTERM, and waits for its end.
@@ -173,10 +180,15 @@ impl Coordinator {
         let mut command = Command::new(&self.binaries.coordinator);
         command.args(arguments).arg("--data").arg(&self.data).kill_on_drop(true);
         let output = time::timeout(SHORT, command.output()).await;
-        let output = output.with_context(|| format!("`echelon-coordinator {}` takes too long", arguments.join(" ")))??;
+        let output =
+            output.with_context(|| format!("`echelon-coordinator {}` takes too long", arguments.join(" ")))??;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            bail!("`echelon-coordinator {}` ended with {}: {said}", arguments.join(" "), output.status);
+            bail!(
+                "`echelon-coordinator {}` ended with {}: {said}",
+                arguments.join(" "),
+                output.status
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -229,14 +241,21 @@ impl Coordinator {
     /// The command line as this person.
     #[must_use]
     pub fn cli(&self, person: Person) -> Cli {
-        Cli { binary: self.binaries.cli.clone(), environment: self.environment(person), person }
+        Cli {
+            binary: self.binaries.cli.clone(),
+            environment: self.environment(person),
+            person,
+        }
     }
 }
 
 /// Two addresses nobody listens on. Another process might take one before we do; then `serve` says so and the run fails.
 fn free_ports() -> anyhow::Result<(SocketAddr, SocketAddr)> {
     let ports = ports(2)?;
-    Ok((SocketAddr::from(([127, 0, 0, 1], ports[0])), SocketAddr::from(([127, 0, 0, 1], ports[1]))))
+    Ok((
+        SocketAddr::from(([127, 0, 0, 1], ports[0])),
+        SocketAddr::from(([127, 0, 0, 1], ports[1])),
+    ))
 }
 
 /// Ports of the loopback address that were free just now, each another one.
@@ -246,8 +265,14 @@ fn free_ports() -> anyhow::Result<(SocketAddr, SocketAddr)> {
 pub fn ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let listen = || TcpListener::bind(("127.0.0.1", 0));
     // All held at once, so that no port is given twice.
-    let held: Vec<_> = (0..count).map(|_| listen()).collect::<Result<_, _>>().context("no port is free")?;
-    let ports: BTreeSet<u16> = held.iter().map(|socket| Ok(socket.local_addr()?.port())).collect::<std::io::Result<_>>()?;
+    let held: Vec<_> = (0..count)
+        .map(|_| listen())
+        .collect::<Result<_, _>>()
+        .context("no port is free")?;
+    let ports: BTreeSet<u16> = held
+        .iter()
+        .map(|socket| Ok(socket.local_addr()?.port()))
+        .collect::<std::io::Result<_>>()?;
     Ok(ports.into_iter().collect())
 }
 

@@ -16,7 +16,7 @@ use crate::{
     screen,
 };
 
-pub use scene::Scene;
+pub use scene::{APP, Scene};
 
 /// `demo`
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -56,7 +56,10 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let told = told.and(end(scene).await);
     told?;
     screen::gap();
-    screen::head(&format!("Done in {:.0} s: all is as it should be, and nothing is left.", began.elapsed().as_secs_f64()));
+    screen::head(&format!(
+        "Done in {:.0} s: all is as it should be, and nothing is left.",
+        began.elapsed().as_secs_f64()
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

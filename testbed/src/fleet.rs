@@ -68,7 +68,10 @@ impl Fleet {
     /// Starts the link of every member.
     #[must_use]
     pub fn attach(members: &[Member], address: &Address, phase_time: &PhaseTime) -> Self {
-        let fleet = Self { stop: CancellationToken::new(), agents: TaskTracker::new() };
+        let fleet = Self {
+            stop: CancellationToken::new(),
+            agents: TaskTracker::new(),
+        };
         let facts = Arc::new(Facts::read());
         for member in members {
             let settings = link::Settings {
@@ -79,7 +82,9 @@ impl Fleet {
                 facts: facts.clone(),
             };
             let executor = Arc::new(Timed(phase_time.clone()));
-            fleet.agents.spawn(link::run(settings, Store::Memory, executor, fleet.stop.clone()));
+            fleet
+                .agents
+                .spawn(link::run(settings, Store::Memory, executor, fleet.stop.clone()));
         }
         fleet.agents.close();
         fleet
@@ -97,7 +102,10 @@ impl Fleet {
 /// # Errors
 /// Never for an address that the coordinator listens on.
 pub fn address(coordinator: &Coordinator) -> anyhow::Result<Address> {
-    Ok(Address::new(&format!("https://{}", coordinator.agents), "echelon-coordinator")?)
+    Ok(Address::new(
+        &format!("https://{}", coordinator.agents),
+        "echelon-coordinator",
+    )?)
 }
 
 /// How many hosts the coordinator says are attached.
@@ -108,7 +116,11 @@ pub async fn attached(client: &mut ControlClient<Channel>) -> anyhow::Result<usi
     let mut count = 0;
     let mut page_token = String::new();
     loop {
-        let request = ListHostsRequest { page_size: PAGE, page_token, ..ListHostsRequest::default() };
+        let request = ListHostsRequest {
+            page_size: PAGE,
+            page_token,
+            ..ListHostsRequest::default()
+        };
         let page = client.list_hosts(ask(request)).await?.into_inner();
         count += page.hosts.iter().filter(|host| host.attached).count();
         if page.next_page_token.is_empty() {
@@ -146,7 +158,10 @@ pub fn raise_open_files(hosts: usize) -> anyhow::Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let wanted = u64::try_from(hosts)? + 500;
-    anyhow::ensure!(most >= wanted, "{hosts} agents need {wanted} open files and {most} are allowed: raise `ulimit -Hn`");
+    anyhow::ensure!(
+        most >= wanted,
+        "{hosts} agents need {wanted} open files and {most} are allowed: raise `ulimit -Hn`"
+    );
     Ok(())
 }
 
@@ -156,7 +171,12 @@ pub fn raise_open_files(hosts: usize) -> anyhow::Result<()> {
 /// Never: the names are made of digits and letters.
 pub fn roster(hosts: usize, datacenters: usize) -> anyhow::Result<Vec<(HostId, String)>> {
     let datacenters = datacenters.max(1);
-    let name = |n: usize| Ok((HostId::new(format!("host-{n:05}"))?, format!("dc{}", n % datacenters + 1)));
+    let name = |n: usize| {
+        Ok((
+            HostId::new(format!("host-{n:05}"))?,
+            format!("dc{}", n % datacenters + 1),
+        ))
+    };
     (0..hosts).map(name).collect()
 }
 
@@ -177,13 +197,20 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     phase_time.set(Duration::from_millis(arguments.phase_time.0));
     let fleet = Fleet::attach(&members, &address(&coordinator)?, &phase_time);
     until_attached(&coordinator, arguments.hosts, Duration::from_secs(300)).await?;
-    screen::good(format_args!("{} agents attached in {:.1} s", arguments.hosts, began.elapsed().as_secs_f64()));
+    screen::good(format_args!(
+        "{} agents attached in {:.1} s",
+        arguments.hosts,
+        began.elapsed().as_secs_f64()
+    ));
     screen::gap();
     for (name, value) in coordinator.environment(Person::Alice) {
         screen::plain(format_args!("export {name}={value}"));
     }
     screen::gap();
-    screen::note(format_args!("select them by {}={}; Ctrl-C here ends everything", LABEL.0, LABEL.1));
+    screen::note(format_args!(
+        "select them by {}={}; Ctrl-C here ends everything",
+        LABEL.0, LABEL.1
+    ));
     std::future::pending::<()>().await;
     fleet.end().await;
     Ok(ExitCode::SUCCESS)
@@ -203,7 +230,9 @@ mod tests {
 
     #[test]
     fn more_agents_than_files_are_refused_with_the_way_to_mend() {
-        let error = raise_open_files(usize::try_from(u32::MAX).unwrap()).unwrap_err().to_string();
+        let error = raise_open_files(usize::try_from(u32::MAX).unwrap())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("ulimit -Hn"), "{error}");
     }
 }

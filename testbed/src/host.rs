@@ -67,8 +67,9 @@ impl Host {
     /// # Errors
     /// The token or the certificate is refused.
     pub async fn join(&self, coordinator: &Coordinator, labels: &BTreeMap<&str, String>) -> anyhow::Result<String> {
-        let mut words: Vec<String> =
-            ["host", "token", &self.name, "--dc", &self.datacenter, "--pool", "web"].map(str::to_owned).into();
+        let mut words: Vec<String> = ["host", "token", &self.name, "--dc", &self.datacenter, "--pool", "web"]
+            .map(str::to_owned)
+            .into();
         for (label, value) in labels {
             words.extend(["--label".to_owned(), format!("{label}={value}")]);
         }
@@ -84,16 +85,26 @@ impl Host {
     pub async fn join_with(&self, token: &str) -> anyhow::Result<()> {
         let mut command = self.command("join");
         command.env("ECHELON_JOIN_TOKEN", token);
-        let output = time::timeout(JOIN_WITHIN, command.output()).await.context("joining takes too long")??;
+        let output = time::timeout(JOIN_WITHIN, command.output())
+            .await
+            .context("joining takes too long")??;
         if !output.status.success() {
-            bail!("{} cannot join: {}", self.name, String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "{} cannot join: {}",
+                self.name,
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(())
     }
 
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.agent);
-        command.arg(verb).arg("--config").arg(self.root.join("agent.toml")).kill_on_drop(true);
+        command
+            .arg(verb)
+            .arg("--config")
+            .arg(self.root.join("agent.toml"))
+            .kill_on_drop(true);
         command
     }
 
@@ -103,7 +114,11 @@ impl Host {
     /// It cannot be started.
     pub fn run(&mut self) -> anyhow::Result<()> {
         let words = self.root.join("agent.log");
-        self.process = Some(Process::start(&format!("the agent of {}", self.name), self.command("run"), &words)?);
+        self.process = Some(Process::start(
+            &format!("the agent of {}", self.name),
+            self.command("run"),
+            &words,
+        )?);
         Ok(())
     }
 
@@ -112,7 +127,11 @@ impl Host {
     /// # Errors
     /// It does not run.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.take().with_context(|| format!("no agent runs on {}", self.name))?.kill().await
+        self.process
+            .take()
+            .with_context(|| format!("no agent runs on {}", self.name))?
+            .kill()
+            .await
     }
 
     /// SIGTERM to the agent, and waits for its end.

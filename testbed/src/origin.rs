@@ -57,14 +57,20 @@ impl Origin {
     /// No port is free.
     pub async fn start() -> anyhow::Result<Self> {
         let shelf = Shelf::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for artifacts is free")?;
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("no port for artifacts is free")?;
         let address = listener.local_addr()?;
         let app = Router::new().route("/{name}", get(serve)).with_state(shelf.clone());
         let serving = tokio::spawn(async move {
             // Only an error of the listening socket ends it; agents then say that nobody answers.
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { shelf, address, serving })
+        Ok(Self {
+            shelf,
+            address,
+            serving,
+        })
     }
 
     /// Serves this content under this name from now on.
@@ -84,8 +90,14 @@ impl Origin {
             sha256: Digest::of(&content),
             size: content.len(),
         };
-        let held = Held { content: content.into(), cut_at };
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), held);
+        let held = Held {
+            content: content.into(),
+            cut_at,
+        };
+        self.shelf
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), held);
         artifact
     }
 }
@@ -108,7 +120,11 @@ async fn serve(State(shelf): State<Shelf>, Path(name): Path<String>, headers: He
     };
     match bounds(range, size) {
         Some((from, to)) => answer(&held, from, to, StatusCode::PARTIAL_CONTENT),
-        None => (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, format!("bytes */{size}"))]).into_response(),
+        None => (
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            [(header::CONTENT_RANGE, format!("bytes */{size}"))],
+        )
+            .into_response(),
     }
 }
 
@@ -119,16 +135,25 @@ fn answer(held: &Held, from: usize, to: usize, status: StatusCode) -> Response {
         .status(status)
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::CONTENT_LENGTH, to - from)
-        .header(header::CONTENT_RANGE, format!("bytes {from}-{}/{}", to.max(1) - 1, held.content.len()));
+        .header(
+            header::CONTENT_RANGE,
+            format!("bytes {from}-{}/{}", to.max(1) - 1, held.content.len()),
+        );
     let whole = stream::iter([Ok::<_, Infallible>(body)]);
-    response.body(Body::from_stream(whole)).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    response
+        .body(Body::from_stream(whole))
+        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// `bytes=FROM-` or `bytes=FROM-TO`, as half-open bounds. None: nothing that can be served.
 fn bounds(range: &str, size: usize) -> Option<(usize, usize)> {
     let (from, to) = range.strip_prefix("bytes=")?.split_once('-')?;
     let from: usize = from.parse().ok()?;
-    let to = if to.is_empty() { size } else { to.parse::<usize>().ok()?.checked_add(1)?.min(size) };
+    let to = if to.is_empty() {
+        size
+    } else {
+        to.parse::<usize>().ok()?.checked_add(1)?.min(size)
+    };
     (from < to).then_some((from, to))
 }
 

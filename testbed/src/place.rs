@@ -27,7 +27,10 @@ impl Place {
             let _kept = made.keep();
             return Ok(Self { folder, _removed: None });
         }
-        Ok(Self { folder, _removed: Some(made) })
+        Ok(Self {
+            folder,
+            _removed: Some(made),
+        })
     }
 
     /// The folder.

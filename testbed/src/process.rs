@@ -46,7 +46,11 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true);
         let child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
-        Ok(Self { name: name.to_owned(), child, words: words.to_owned() })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            words: words.to_owned(),
+        })
     }
 
     /// Its number, while it has not been waited for.
@@ -81,7 +85,10 @@ impl Process {
     /// # Errors
     /// It cannot be waited for.
     pub async fn kill(mut self) -> anyhow::Result<()> {
-        self.child.kill().await.with_context(|| format!("{} cannot be killed", self.name))
+        self.child
+            .kill()
+            .await
+            .with_context(|| format!("{} cannot be killed", self.name))
     }
 
     /// SIGTERM, and waits until it is gone; SIGKILL after ten seconds.
@@ -115,7 +122,8 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ended_by_itself_is_told_with_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = Process::start("it", shell("echo no room >&2; exit 3"), &folder.path().join("words")).unwrap();
+        let mut process =
+            Process::start("it", shell("echo no room >&2; exit 3"), &folder.path().join("words")).unwrap();
         let error = loop {
             match process.must_live() {
                 Ok(()) => time::sleep(Duration::from_millis(5)).await,
@@ -129,7 +137,11 @@ mod tests {
     async fn a_process_is_stopped_politely_and_dropped_for_good() {
         let folder = tempfile::tempdir().unwrap();
         let words = folder.path().join("words");
-        let process = Process::start("it", shell("trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done"), &words);
+        let process = Process::start(
+            "it",
+            shell("trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done"),
+            &words,
+        );
         let process = process.unwrap();
         while process.last_words() != "up" {
             time::sleep(Duration::from_millis(5)).await;

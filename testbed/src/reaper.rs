@@ -99,7 +99,11 @@ pub fn descendants() -> Vec<Descendant> {
         text.trim().chars().take(160).collect()
     };
     let pids = family.into_iter().skip(1).filter(alive);
-    pids.map(|pid| Descendant { pid, command: command(pid) }).collect()
+    pids.map(|pid| Descendant {
+        pid,
+        command: command(pid),
+    })
+    .collect()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -122,7 +126,11 @@ fn row(stat: &str) -> Option<Row> {
     let mut fields = rest.split(' ');
     let zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
-    Some(Row { pid: pid.parse().ok()?, parent, zombie })
+    Some(Row {
+        pid: pid.parse().ok()?,
+        parent,
+        zombie,
+    })
 }
 
 #[cfg(test)]
@@ -133,7 +141,11 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_does_not_hide_the_parent() {
-        let wanted = Row { pid: 7, parent: 3, zombie: false };
+        let wanted = Row {
+            pid: 7,
+            parent: 3,
+            zombie: false,
+        };
         assert_eq!(row("7 (a) b) S 3 7 7 0"), Some(wanted));
         assert!(row("8 (x) Z 3 8").unwrap().zombie);
         assert_eq!(row("nonsense"), None);
@@ -151,7 +163,10 @@ mod tests {
         let shell = i32::try_from(child.id()).unwrap();
         let found = descendants();
         let sleeper = found.iter().find(|process| process.command == "sleep 61").cloned();
-        for pid in [Some(shell), sleeper.as_ref().map(|process| process.pid)].into_iter().flatten() {
+        for pid in [Some(shell), sleeper.as_ref().map(|process| process.pid)]
+            .into_iter()
+            .flatten()
+        {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         child.wait().unwrap();

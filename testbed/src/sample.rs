@@ -37,7 +37,10 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn service(version: String) -> Router {
     let health = if version == BAD_RELEASE {
-        (StatusCode::INTERNAL_SERVER_ERROR, "the cart cannot be read: column `currency` is not there\n")
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the cart cannot be read: column `currency` is not there\n",
+        )
     } else {
         (StatusCode::OK, "ok\n")
     };
@@ -56,7 +59,9 @@ async fn listen(port: u16) -> anyhow::Result<TcpListener> {
             }
         }
     };
-    time::timeout(LISTEN_WITHIN, listening).await.with_context(|| format!("{address} is taken"))
+    time::timeout(LISTEN_WITHIN, listening)
+        .await
+        .with_context(|| format!("{address} is taken"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,11 @@ pub fn gap() {
 /// The head of a part: its number and what it is about.
 pub fn title(number: usize, text: &str) {
     gap();
-    line(format_args!("{} {}", format_args!("{number}.").bold().cyan(), text.bold()));
+    line(format_args!(
+        "{} {}",
+        format_args!("{number}.").bold().cyan(),
+        text.bold()
+    ));
 }
 
 /// The head of everything.

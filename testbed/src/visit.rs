@@ -11,7 +11,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Nobody listens, or the answer does not come whole within five seconds.
 pub async fn get(port: u16, path: &str) -> reqwest::Result<(u16, String)> {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
-    let request = CLIENT.get_or_init(reqwest::Client::new).get(format!("http://127.0.0.1:{port}{path}"));
+    let request = CLIENT
+        .get_or_init(reqwest::Client::new)
+        .get(format!("http://127.0.0.1:{port}{path}"));
     let answer = request.timeout(ANSWER_WITHIN).send().await?;
     let status = answer.status().as_u16();
     Ok((status, answer.text().await?))

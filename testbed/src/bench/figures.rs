@@ -56,7 +56,10 @@ pub struct Figures {
 
 impl Figures {
     pub(super) fn begin(arguments: &Arguments, profile: &str) -> anyhow::Result<Self> {
-        anyhow::ensure!(arguments.hosts > 0 && arguments.datacenters > 0, "a bench needs hosts and datacenters");
+        anyhow::ensure!(
+            arguments.hosts > 0 && arguments.datacenters > 0,
+            "a bench needs hosts and datacenters"
+        );
         let lane = arguments.hosts.div_ceil(arguments.datacenters);
         Ok(Self {
             hosts: arguments.hosts,
@@ -100,20 +103,47 @@ impl Figures {
         line("agents", format!("{} in {} datacenters", self.hosts, self.datacenters));
         line("attach of all", format!("{:.2} s", self.attach_s));
         line("one order to all and back", format!("{:.0} ms", self.order_all_ms));
-        line("full rollout, instant phases", format!("{:.2} s", self.instant_makespan_s));
-        line("  durable transitions", format!("{:.0} a second", self.transitions_per_s));
+        line(
+            "full rollout, instant phases",
+            format!("{:.2} s", self.instant_makespan_s),
+        );
+        line(
+            "  durable transitions",
+            format!("{:.0} a second", self.transitions_per_s),
+        );
         match self.makespan_ratio {
-            None => line("  makespan / critical path", "no ratio: the critical path is zero; give --phase-time".to_owned()),
+            None => line(
+                "  makespan / critical path",
+                "no ratio: the critical path is zero; give --phase-time".to_owned(),
+            ),
             Some(ratio) => {
-                line(&format!("full rollout, phases of {:.1} s", self.phase_time_s), format!("{:.2} s", self.makespan_s));
+                line(
+                    &format!("full rollout, phases of {:.1} s", self.phase_time_s),
+                    format!("{:.2} s", self.makespan_s),
+                );
                 let path = self.critical_path_s;
-                line("  makespan / critical path", format!("{ratio:.3} ({path:.1} s, {} at once a lane)", self.max_parallel));
+                line(
+                    "  makespan / critical path",
+                    format!("{ratio:.3} ({path:.1} s, {} at once a lane)", self.max_parallel),
+                );
             }
         }
         let attached = kib(self.attached_bytes_per_agent);
-        line("coordinator's memory an agent", format!("{} ({attached} of it attached)", kib(self.coordinator_bytes_per_agent)));
-        line("all back after kill -9", format!("{:.2} s (restart {:.2} s)", self.reattach_s, self.restart_s));
-        line("machine", format!("{} cores for both ends, load {:.1} before, {} build", self.cores, self.load_before, self.profile));
+        line(
+            "coordinator's memory an agent",
+            format!("{} ({attached} of it attached)", kib(self.coordinator_bytes_per_agent)),
+        );
+        line(
+            "all back after kill -9",
+            format!("{:.2} s (restart {:.2} s)", self.reattach_s, self.restart_s),
+        );
+        line(
+            "machine",
+            format!(
+                "{} cores for both ends, load {:.1} before, {} build",
+                self.cores, self.load_before, self.profile
+            ),
+        );
         text
     }
 }
@@ -136,23 +166,43 @@ mod tests {
     use super::*;
 
     fn lane(waves: &[usize], max_parallel: u32) -> PlannedLane {
-        let host = PlannedHost { phases: ["a", "b", "c"].map(str::to_owned).into(), ..PlannedHost::default() };
-        let wave = |hosts: &usize| PlannedWave { hosts: vec![host.clone(); *hosts], ..PlannedWave::default() };
-        PlannedLane { waves: waves.iter().map(wave).collect(), max_parallel, ..PlannedLane::default() }
+        let host = PlannedHost {
+            phases: ["a", "b", "c"].map(str::to_owned).into(),
+            ..PlannedHost::default()
+        };
+        let wave = |hosts: &usize| PlannedWave {
+            hosts: vec![host.clone(); *hosts],
+            ..PlannedWave::default()
+        };
+        PlannedLane {
+            waves: waves.iter().map(wave).collect(),
+            max_parallel,
+            ..PlannedLane::default()
+        }
     }
 
     #[test]
     fn the_critical_path_is_the_longest_lanes_rounds_of_phases() {
-        let plan = Plan { lanes: vec![lane(&[1, 49, 200, 250], 50), lane(&[1, 1], 50)], ..Plan::default() };
+        let plan = Plan {
+            lanes: vec![lane(&[1, 49, 200, 250], 50), lane(&[1, 1], 50)],
+            ..Plan::default()
+        };
         assert_eq!(critical_path(&plan, Duration::from_secs(1)), Duration::from_secs(33));
         assert_eq!(critical_path(&plan, Duration::ZERO), Duration::ZERO);
     }
 
     #[test]
     fn without_a_time_of_a_phase_there_is_no_ratio_and_it_is_said() {
-        let mut figures = Figures { hosts: 10, ..Figures::default() };
+        let mut figures = Figures {
+            hosts: 10,
+            ..Figures::default()
+        };
         assert!(figures.text().contains("no ratio"));
-        assert!(serde_json::to_string(&figures).unwrap().contains("\"makespan_ratio\":null"));
+        assert!(
+            serde_json::to_string(&figures)
+                .unwrap()
+                .contains("\"makespan_ratio\":null")
+        );
         figures.makespan_ratio = Some(1.02);
         assert!(figures.text().contains("1.020"));
     }

@@ -27,7 +27,10 @@ pub(super) fn cores() -> usize {
 /// Mean number of processes that wanted a core over the last minute.
 pub(super) fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
+    text.split(' ')
+        .next()
+        .and_then(|load| load.parse().ok())
+        .unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

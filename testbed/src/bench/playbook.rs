@@ -75,7 +75,11 @@ mod tests {
     fn the_playbooks_have_no_faults() {
         for text in [order_all(2000), waves(50)] {
             let read = echelon_playbooks::read(&text);
-            assert!(read.is_ok(), "{}", read.err().map(|faults| faults.to_string()).unwrap_or_default());
+            assert!(
+                read.is_ok(),
+                "{}",
+                read.err().map(|faults| faults.to_string()).unwrap_or_default()
+            );
         }
     }
 }

@@ -40,8 +40,14 @@ pub(super) struct Ran {
 
 pub(super) async fn push(coordinator: &Coordinator, text: &str) -> anyhow::Result<()> {
     let mut client = coordinator.client(Person::Alice).await?;
-    let request = PushPlaybookRequest { text: text.to_owned(), validate_only: false };
-    client.push_playbook(ask(request)).await.context("the bench's playbook is refused")?;
+    let request = PushPlaybookRequest {
+        text: text.to_owned(),
+        validate_only: false,
+    };
+    client
+        .push_playbook(ask(request))
+        .await
+        .context("the bench's playbook is refused")?;
     Ok(())
 }
 
@@ -60,14 +66,27 @@ pub(super) async fn run(coordinator: &Coordinator, release: Release, hosts: usiz
         playbook: release.playbook.to_owned(),
         ..CreatePlanRequest::default()
     };
-    let request = CreateRolloutRequest { what: Some(what), ..CreateRolloutRequest::default() };
+    let request = CreateRolloutRequest {
+        what: Some(what),
+        ..CreateRolloutRequest::default()
+    };
     let rollout = client.create_rollout(ask(request)).await?.into_inner();
     let acknowledged = Instant::now();
-    time::timeout(END_WITHIN, outcome(&mut client, &rollout.name, hosts)).await.context("it does not end")??;
+    time::timeout(END_WITHIN, outcome(&mut client, &rollout.name, hosts))
+        .await
+        .context("it does not end")??;
     let makespan = acknowledged.elapsed();
-    let plan = client.get_plan(ask(GetPlanRequest { name: format!("plans/{}", bare(&rollout.plan)) })).await?;
+    let plan = client
+        .get_plan(ask(GetPlanRequest {
+            name: format!("plans/{}", bare(&rollout.plan)),
+        }))
+        .await?;
     let transitions = transitions(&mut client, &rollout.name).await?;
-    Ok(Ran { makespan, plan: plan.into_inner(), transitions })
+    Ok(Ran {
+        makespan,
+        plan: plan.into_inner(),
+        transitions,
+    })
 }
 
 fn bare(name: &str) -> &str {
@@ -76,11 +95,22 @@ fn bare(name: &str) -> &str {
 
 async fn outcome(client: &mut ControlClient<Channel>, name: &str, hosts: usize) -> anyhow::Result<()> {
     loop {
-        let rollout = client.get_rollout(ask(GetRolloutRequest { name: name.to_owned() })).await?.into_inner();
+        let rollout = client
+            .get_rollout(ask(GetRolloutRequest { name: name.to_owned() }))
+            .await?
+            .into_inner();
         match rollout.state() {
             RolloutState::Succeeded => {
-                let done: u32 = rollout.lanes.iter().flat_map(|lane| &lane.waves).map(|wave| wave.done).sum();
-                anyhow::ensure!(usize::try_from(done)? == hosts, "{name} ended with {done} of {hosts} hosts done");
+                let done: u32 = rollout
+                    .lanes
+                    .iter()
+                    .flat_map(|lane| &lane.waves)
+                    .map(|wave| wave.done)
+                    .sum();
+                anyhow::ensure!(
+                    usize::try_from(done)? == hosts,
+                    "{name} ended with {done} of {hosts} hosts done"
+                );
                 return Ok(());
             }
             RolloutState::Queued | RolloutState::Running | RolloutState::Scheduled => time::sleep(LOOK_EVERY).await,
@@ -92,9 +122,16 @@ async fn outcome(client: &mut ControlClient<Channel>, name: &str, hosts: usize) 
 async fn transitions(client: &mut ControlClient<Channel>, name: &str) -> anyhow::Result<usize> {
     let (mut count, mut from_sequence) = (0, 0);
     loop {
-        let request = ListRolloutEventsRequest { name: name.to_owned(), from_sequence, page_size: EVENTS_PAGE };
+        let request = ListRolloutEventsRequest {
+            name: name.to_owned(),
+            from_sequence,
+            page_size: EVENTS_PAGE,
+        };
         let page = client.list_rollout_events(ask(request)).await?.into_inner();
-        let phases = page.events.iter().filter(|event| matches!(event.kind.as_str(), "phase_started" | "phase_ended"));
+        let phases = page
+            .events
+            .iter()
+            .filter(|event| matches!(event.kind.as_str(), "phase_started" | "phase_ended"));
         count += phases.count();
         if page.next_sequence == 0 {
             return Ok(count);

@@ -41,7 +41,11 @@ async fn strike_agent(scene: &mut Scene, rollout: &str) -> anyhow::Result<()> {
     let id = rollout.rsplit('/').next().unwrap_or(rollout).to_owned();
     let seen = time::timeout(COMES_WITHIN, async {
         loop {
-            let run = scene.ledger()?.0.into_iter().find(|run| run.phase == "warm" && run.rollout == id);
+            let run = scene
+                .ledger()?
+                .0
+                .into_iter()
+                .find(|run| run.phase == "warm" && run.rollout == id);
             if let Some(run) = run {
                 return anyhow::Ok(run);
             }
@@ -52,7 +56,10 @@ async fn strike_agent(scene: &mut Scene, rollout: &str) -> anyhow::Result<()> {
     let host = scene.hosts.iter_mut().find(|host| host.name == run.host);
     let host = host.with_context(|| format!("there is no host {}", run.host))?;
     host.kill().await?;
-    screen::strike(format_args!("kill -9 of the agent of {} in the middle of its phase `warm`", run.host));
+    screen::strike(format_args!(
+        "kill -9 of the agent of {} in the middle of its phase `warm`",
+        run.host
+    ));
     time::sleep(AWAY).await;
     host.run()?;
     screen::strike(format_args!("the agent of {} is started again", run.host));
@@ -61,7 +68,9 @@ async fn strike_agent(scene: &mut Scene, rollout: &str) -> anyhow::Result<()> {
 
 /// While hosts of a wave are being worked on and others wait.
 async fn strike_coordinator(scene: &mut Scene, rollout: &str, acknowledged: &str) -> anyhow::Result<()> {
-    let seen = scene.until(rollout, COMES_WITHIN, "the middle of a wave", in_a_wave).await?;
+    let seen = scene
+        .until(rollout, COMES_WITHIN, "the middle of a wave", in_a_wave)
+        .await?;
     scene.release(acknowledged).await?;
     scene.coordinator.kill().await?;
     let wave = rolling(&seen).unwrap_or_default();
@@ -71,7 +80,10 @@ async fn strike_coordinator(scene: &mut Scene, rollout: &str, acknowledged: &str
     time::sleep(AWAY).await;
     scene.coordinator.serve().await?;
     let mut client = scene.coordinator.client(Person::Carol).await?;
-    let request = ListReleasesRequest { app: APP.to_owned(), ..ListReleasesRequest::default() };
+    let request = ListReleasesRequest {
+        app: APP.to_owned(),
+        ..ListReleasesRequest::default()
+    };
     let releases = client.list_releases(request).await?.into_inner().releases;
     if !releases.iter().any(|release| release.release == acknowledged) {
         bail!("release {acknowledged} was acknowledged before the kill and is not known after it");
@@ -86,7 +98,12 @@ fn in_a_wave(rollout: &Rollout) -> bool {
 
 /// The first wave with hosts under way.
 fn rolling(rollout: &Rollout) -> Option<String> {
-    let waves = rollout.lanes.iter().flat_map(|lane| lane.waves.iter().map(move |wave| (lane, wave)));
+    let waves = rollout
+        .lanes
+        .iter()
+        .flat_map(|lane| lane.waves.iter().map(move |wave| (lane, wave)));
     let mut under_way = waves.filter(|(_, wave)| wave.running > 0 && wave.done < wave.hosts);
-    under_way.next().map(|(lane, wave)| format!("the wave `{}` of {}", wave.wave, lane.datacenter))
+    under_way
+        .next()
+        .map(|(lane, wave)| format!("the wave `{}` of {}", wave.wave, lane.datacenter))
 }

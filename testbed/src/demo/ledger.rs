@@ -39,7 +39,12 @@ impl Ledger {
                 bail!("{line:?} is no line of a phase's program");
             };
             let own = str::to_owned;
-            Ok(Run { host: own(host), phase: own(phase), rollout: own(rollout), attempt: own(attempt) })
+            Ok(Run {
+                host: own(host),
+                phase: own(phase),
+                rollout: own(rollout),
+                attempt: own(attempt),
+            })
         };
         Ok(Self(text.lines().map(run).collect::<Result<_, _>>()?))
     }

@@ -11,7 +11,7 @@ use tokio::time;
 use super::ledger::Ledger;
 use crate::{
     binaries::Binaries,
-    bundle,
+    bundle::{self, Entry},
     coordinator::{Coordinator, Person, ports},
     host::Host,
     origin::{Artifact, Origin},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The app of the demo.
-pub(super) const APP: &str = "storefront";
+pub const APP: &str = "storefront";
 /// The datacenters of the demo.
 pub(super) const DATACENTERS: [&str; 4] = ["dc1", "dc2", "dc3", "dc4"];
 const HOSTS_EACH: usize = 2;
@@ -63,7 +63,13 @@ impl Scene {
         let flags = ["--heartbeat-ms", "1000", "--unreachable-after", "10s"];
         let coordinator = Coordinator::new(&binaries, place.path(), &flags).await?;
         let origin = Origin::start().await?;
-        Ok(Self { coordinator, hosts: Vec::new(), origin, binaries, place })
+        Ok(Self {
+            coordinator,
+            hosts: Vec::new(),
+            origin,
+            binaries,
+            place,
+        })
     }
 
     /// Starts the coordinator and two hosts in each of these datacenters, joined and attached.
@@ -74,7 +80,9 @@ impl Scene {
         self.coordinator.serve().await?;
         let folder = self.place.folder("hosts")?;
         let ports = ports(datacenters.len() * HOSTS_EACH)?;
-        let names = datacenters.iter().flat_map(|dc| (1..=HOSTS_EACH).map(move |number| (*dc, format!("{dc}-web-{number}"))));
+        let names = datacenters
+            .iter()
+            .flat_map(|dc| (1..=HOSTS_EACH).map(move |number| (*dc, format!("{dc}-web-{number}"))));
         for ((dc, name), port) in names.zip(ports) {
             let mut host = Host::new(&self.binaries, &self.coordinator, &folder, (&name, dc), port)?;
             let labels = BTreeMap::from([("app", APP.to_owned()), ("port", port.to_string())]);
@@ -95,7 +103,11 @@ impl Scene {
 
     async fn attached(&self) -> anyhow::Result<usize> {
         let mut client = self.coordinator.client(Person::Carol).await?;
-        let hosts = client.list_hosts(ask(ListHostsRequest::default())).await?.into_inner().hosts;
+        let hosts = client
+            .list_hosts(ask(ListHostsRequest::default()))
+            .await?
+            .into_inner()
+            .hosts;
         Ok(hosts.iter().filter(|host| host.attached).count())
     }
 
@@ -104,8 +116,21 @@ impl Scene {
     /// # Errors
     /// It cannot be packed.
     pub fn offer(&self, version: &str) -> anyhow::Result<Artifact> {
-        let packed = bundle::pack(&bundle::sample(version, &self.binaries.testbed))?;
-        Ok(self.origin.put(&format!("{APP}-{version}.tar.gz"), packed))
+        self.pack(version, &bundle::sample(version, &self.binaries.testbed))
+    }
+
+    /// The same, but its phase `warm` fails on every host.
+    ///
+    /// # Errors
+    /// It cannot be packed.
+    pub fn offer_broken(&self, version: &str) -> anyhow::Result<Artifact> {
+        self.pack(version, &bundle::broken(version, &self.binaries.testbed))
+    }
+
+    fn pack(&self, version: &str, entries: &[Entry]) -> anyhow::Result<Artifact> {
+        Ok(self
+            .origin
+            .put(&format!("{APP}-{version}.tar.gz"), bundle::pack(entries)?))
     }
 
     /// Makes a release of it known, by the command line as a deployer.
@@ -115,8 +140,18 @@ impl Scene {
     pub async fn release(&self, version: &str) -> anyhow::Result<()> {
         let artifact = self.offer(version)?;
         let (digest, size) = (artifact.sha256.to_string(), artifact.size.to_string());
-        let words =
-            ["release", "create", APP, version, "--url", &artifact.url, "--sha256", &digest, "--size", &size];
+        let words = [
+            "release",
+            "create",
+            APP,
+            version,
+            "--url",
+            &artifact.url,
+            "--sha256",
+            &digest,
+            "--size",
+            &size,
+        ];
         self.coordinator.cli(Person::Alice).must(&words).await.map(drop)
     }
 
@@ -126,7 +161,11 @@ impl Scene {
     /// There is none, or no answer.
     pub async fn newest(&self) -> anyhow::Result<Rollout> {
         let mut client = self.coordinator.client(Person::Carol).await?;
-        let request = ListRolloutsRequest { app: APP.to_owned(), page_size: 1, ..ListRolloutsRequest::default() };
+        let request = ListRolloutsRequest {
+            app: APP.to_owned(),
+            page_size: 1,
+            ..ListRolloutsRequest::default()
+        };
         let rollouts = client.list_rollouts(ask(request)).await?.into_inner().rollouts;
         rollouts.into_iter().next().context("there is no rollout")
     }
@@ -152,7 +191,9 @@ impl Scene {
                 time::sleep(LOOK_EVERY).await;
             }
         };
-        time::timeout(within, looking).await.with_context(|| format!("{name} does not come to {what} within {within:?}"))
+        time::timeout(within, looking)
+            .await
+            .with_context(|| format!("{name} does not come to {what} within {within:?}"))
     }
 
     /// Asks each service what it is and how it is.
@@ -161,13 +202,22 @@ impl Scene {
     /// One is not this version, or not well.
     pub async fn must_serve(&self, version: &str) -> anyhow::Result<()> {
         for host in &self.hosts {
-            let (_, found) = get(host.port, "/version").await.with_context(|| format!("{} does not answer", host.name))?;
+            let (_, found) = get(host.port, "/version")
+                .await
+                .with_context(|| format!("{} does not answer", host.name))?;
             let (health, said) = get(host.port, "/health").await?;
             if found != version || health != 200 {
-                bail!("{} serves {found} (health {health}: {}), not {version}", host.name, said.trim());
+                bail!(
+                    "{} serves {found} (health {health}: {}), not {version}",
+                    host.name,
+                    said.trim()
+                );
             }
         }
-        screen::good(format_args!("all {} services answer with {version} and are well (asked over HTTP)", self.hosts.len()));
+        screen::good(format_args!(
+            "all {} services answer with {version} and are well (asked over HTTP)",
+            self.hosts.len()
+        ));
         Ok(())
     }
 
@@ -181,7 +231,12 @@ impl Scene {
 
     /// What to look at when something went wrong.
     pub fn confess(&self) {
-        for line in std::fs::read_to_string(self.place.path().join("coordinator.log")).unwrap_or_default().lines().rev().take(8) {
+        for line in std::fs::read_to_string(self.place.path().join("coordinator.log"))
+            .unwrap_or_default()
+            .lines()
+            .rev()
+            .take(8)
+        {
             screen::note(line);
         }
         screen::note("run it with --keep to keep all logs");
@@ -195,7 +250,12 @@ impl Scene {
         for (name, value) in self.coordinator.environment(Person::Alice) {
             screen::plain(format_args!("export {name}={value}"));
         }
-        let folder = self.binaries.cli.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let folder = self
+            .binaries
+            .cli
+            .parent()
+            .map(|folder| folder.display().to_string())
+            .unwrap_or_default();
         screen::plain(format_args!("export PATH={folder}:$PATH"));
         screen::gap();
         for command in [
@@ -214,7 +274,10 @@ impl Scene {
     }
 
     /// Ends agents and coordinator in order; gives what must be gone then: the folder (or is kept), the ports.
-    pub(super) async fn end(mut self) -> anyhow::Result<(PathBuf, Vec<u16>, bool)> {
+    ///
+    /// # Errors
+    /// One of them does not end as it should.
+    pub async fn end(mut self) -> anyhow::Result<(PathBuf, Vec<u16>, bool)> {
         for host in &mut self.hosts {
             host.stop().await?;
         }

@@ -21,7 +21,8 @@ pub struct PhaseTime(Arc<AtomicU64>);
 impl PhaseTime {
     /// Zero: phases are done at once. Parts of a millisecond are dropped.
     pub fn set(&self, each: Duration) {
-        self.0.store(u64::try_from(each.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0
+            .store(u64::try_from(each.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn get(&self) -> Duration {
@@ -44,6 +45,9 @@ impl Executor for Timed {
     }
 
     async fn probe(&self, _probe: &Action) -> Probe {
-        Probe { healthy: true, message: "the fleet's hosts are always well".to_owned() }
+        Probe {
+            healthy: true,
+            message: "the fleet's hosts are always well".to_owned(),
+        }
     }
 }

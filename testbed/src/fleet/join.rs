@@ -50,10 +50,15 @@ pub async fn join(coordinator: &Coordinator, roster: &[(HostId, String)]) -> any
         };
         async move {
             let token = client.create_join_token(ask(request)).await?.into_inner().token;
-            let joined: Identity = time::timeout(JOIN_WITHIN, place.join(&token)).await.context("joining takes too long")??;
+            let joined: Identity = time::timeout(JOIN_WITHIN, place.join(&token))
+                .await
+                .context("joining takes too long")??;
             let tls = identity::tls(place.roots()?, Some(&joined))?;
             anyhow::Ok(Member { host, tls })
         }
     };
-    stream::iter(roster.iter().map(one)).buffered(AT_ONCE).try_collect().await
+    stream::iter(roster.iter().map(one))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
 }
