@@ -10,6 +10,7 @@ use tar::{Builder, EntryType, Header};
 const START: &str = include_str!("../demo/start.sh");
 const STOP: &str = include_str!("../demo/stop.sh");
 const WARM: &str = include_str!("../demo/warm.sh");
+const WARM_BROKEN: &str = include_str!("../python/warm-broken.sh");
 
 /// A file in an archive.
 #[derive(Debug, Clone)]
@@ -57,6 +58,15 @@ pub fn sample(version: &str, testbed: &Path) -> Vec<Entry> {
         Entry::program("bin/stop", STOP),
         Entry::program("bin/warm", WARM),
     ]
+}
+
+/// The same, but packed without a file that its `bin/warm` reads: that program says so and ends with 3.
+#[must_use]
+pub fn broken(version: &str, testbed: &Path) -> Vec<Entry> {
+    let mut entries = sample(version, testbed);
+    entries.retain(|entry| entry.name != "bin/warm");
+    entries.push(Entry::program("bin/warm", WARM_BROKEN));
+    entries
 }
 
 /// Packs them. Names are written as they are: whoever unpacks has to look.

@@ -16,7 +16,7 @@ use crate::{
     screen,
 };
 
-pub use scene::Scene;
+pub use scene::{APP, Scene};
 
 /// `demo`
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -17,4 +17,5 @@ pub mod process;
 pub mod reaper;
 pub mod sample;
 pub mod screen;
+pub mod verify;
 pub mod visit;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use echelon_testbed::{bench, demo, fleet, reaper::Reaper, sample, screen};
+use echelon_testbed::{bench, demo, fleet, reaper::Reaper, sample, screen, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -23,6 +23,7 @@ enum Command {
     /// A real release goes out over four datacenters, and a bad one comes back
     Demo(demo::Arguments),
     /// Everything that must hold before a change is taken: format, clippy, tests, demo, clients, a small bench
+    Verify(verify::Arguments),
     /// Thousands of agents in one process, attached to a real coordinator, until Ctrl-C
     Fleet(fleet::Arguments),
     /// Measure a coordinator with a fleet attached, from the outside
@@ -59,6 +60,7 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Verify(arguments) => verify::run(&arguments).await,
         Command::Fleet(arguments) => fleet::run(&arguments).await,
         Command::Bench(arguments) => bench::run(&arguments).await,
         Command::SampleService(_) => Ok(ExitCode::SUCCESS),

@@ -11,7 +11,7 @@ use tokio::time;
 use super::ledger::Ledger;
 use crate::{
     binaries::Binaries,
-    bundle,
+    bundle::{self, Entry},
     coordinator::{Coordinator, Person, ports},
     host::Host,
     origin::{Artifact, Origin},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The app of the demo.
-pub(super) const APP: &str = "storefront";
+pub const APP: &str = "storefront";
 /// The datacenters of the demo.
 pub(super) const DATACENTERS: [&str; 4] = ["dc1", "dc2", "dc3", "dc4"];
 const HOSTS_EACH: usize = 2;
@@ -116,8 +116,21 @@ impl Scene {
     /// # Errors
     /// It cannot be packed.
     pub fn offer(&self, version: &str) -> anyhow::Result<Artifact> {
-        let packed = bundle::pack(&bundle::sample(version, &self.binaries.testbed))?;
-        Ok(self.origin.put(&format!("{APP}-{version}.tar.gz"), packed))
+        self.pack(version, &bundle::sample(version, &self.binaries.testbed))
+    }
+
+    /// The same, but its phase `warm` fails on every host.
+    ///
+    /// # Errors
+    /// It cannot be packed.
+    pub fn offer_broken(&self, version: &str) -> anyhow::Result<Artifact> {
+        self.pack(version, &bundle::broken(version, &self.binaries.testbed))
+    }
+
+    fn pack(&self, version: &str, entries: &[Entry]) -> anyhow::Result<Artifact> {
+        Ok(self
+            .origin
+            .put(&format!("{APP}-{version}.tar.gz"), bundle::pack(entries)?))
     }
 
     /// Makes a release of it known, by the command line as a deployer.
@@ -261,7 +274,10 @@ impl Scene {
     }
 
     /// Ends agents and coordinator in order; gives what must be gone then: the folder (or is kept), the ports.
-    pub(super) async fn end(mut self) -> anyhow::Result<(PathBuf, Vec<u16>, bool)> {
+    ///
+    /// # Errors
+    /// One of them does not end as it should.
+    pub async fn end(mut self) -> anyhow::Result<(PathBuf, Vec<u16>, bool)> {
         for host in &mut self.hosts {
             host.stop().await?;
         }

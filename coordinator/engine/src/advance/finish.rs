@@ -48,7 +48,11 @@ pub(super) fn ended(turn: &mut Turn<'_>, id: &RolloutId) {
         .iter()
         .map(|lane| match lane.stage {
             LaneStage::Ended(end) => Some(end),
-            _ => None,
+            LaneStage::Pending
+            | LaneStage::Rolling
+            | LaneStage::Gating
+            | LaneStage::Stopping
+            | LaneStage::RollingBack => None,
         })
         .collect();
     let Some(ends) = ends else { return };

@@ -99,7 +99,7 @@ fn standing(rollout: &Rollout, current: &Current, report: &Report) -> Standing {
     let read_only = machine.phase(&current.phase).is_some_and(|phase| phase.read_only);
     standing.traffic = match serving(machine, &standing.state) {
         Serving::Full if !read_only => Serving::Out,
-        traffic => traffic,
+        traffic @ (Serving::Full | Serving::Out | Serving::Absent) => traffic,
     };
     standing.error = Some(format!("{}: {}", current.phase, what(report)));
     standing

@@ -1,0 +1,214 @@
+//! `cargo verify`: everything that must hold before a change is taken, in one run that goes on after a failure and tells
+//! all of it. What a step says is shown only when the step failed, and kept whole in `target/verify`. The last line is the
+//! count: every test is one, and every step that is no test. Deliberately no timed assertion: a step has a bound so that
+//! nothing hangs, and passes however slow this machine is.
+
+mod bench;
+mod clients;
+mod job;
+mod needs;
+mod room;
+mod tally;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+
+use crate::{
+    binaries::{cargo, target},
+    reaper::Reaper,
+    screen,
+};
+use job::Job;
+use room::Room;
+use tally::Tally;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// One part of it, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Step {
+    /// What the other steps need on this machine; installs Debian's packages when run by root
+    Needs,
+    /// rustfmt has nothing to change
+    Format,
+    /// No warning of clippy
+    Clippy,
+    /// Every test of every crate, those in documentation too
+    Tests,
+    /// The demo
+    Demo,
+    /// The demo, with the coordinator killed in the middle of a wave
+    DemoKillCoordinator,
+    /// The demo, with an agent killed in the middle of a phase
+    DemoKillAgent,
+    /// A Python client as a Jenkins job would use it
+    Clients,
+    /// A small fleet: that the bench ends and prints what it should, not how fast
+    Bench,
+}
+
+/// `verify`
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Arguments {
+    /// Only this step; may be given again
+    #[arg(long, value_enum, value_name = "STEP")]
+    only: Vec<Step>,
+}
+
+/// What a step came to.
+#[derive(Debug)]
+struct Found {
+    tally: Tally,
+    /// One line.
+    said: String,
+}
+
+impl Found {
+    /// Of a step that is no test.
+    fn good(said: impl Into<String>) -> Self {
+        Self {
+            tally: Tally::PASSED,
+            said: said.into(),
+        }
+    }
+}
+
+/// All steps, or those asked for.
+///
+/// # Errors
+/// There is no room to work in; whatever a step finds is no error of this.
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    let room = Room::new(target()?.join("verify"))?;
+    // Dropped before the room, also when this is broken off in the middle: first those who write, then the folder.
+    let reaper = Reaper::new()?;
+    let wanted = |step: &Step| arguments.only.is_empty() || arguments.only.contains(step);
+    let (mut whole, mut failed) = (Tally::default(), Vec::new());
+    for (number, step) in (1..).zip(Step::value_variants().iter().copied().filter(wanted)) {
+        screen::title(number, step.title());
+        let tally = step.run(&room).await;
+        if tally.failed > 0 {
+            failed.push(step.name());
+        }
+        whole += tally;
+    }
+    screen::gap();
+    if !failed.is_empty() {
+        screen::bad(format_args!("failed: {}", failed.join(", ")));
+        screen::note(format_args!("all that they said is in {}", room.logs().display()));
+        screen::note(format_args!("one of them again: cargo verify --only {}", failed[0]));
+    }
+    screen::note(format_args!("{:.0} s", began.elapsed().as_secs_f64()));
+    drop((reaper, room));
+    screen::plain(whole);
+    Ok(if whole.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+impl Step {
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Needs => "What this machine must have",
+            Self::Format => "Format",
+            Self::Clippy => "Clippy",
+            Self::Tests => "Tests",
+            Self::Demo => "The demo",
+            Self::DemoKillCoordinator => "The demo, with the coordinator killed in the middle of a wave",
+            Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
+            Self::Clients => "A Python client, as a Jenkins job",
+            Self::Bench => "A small fleet in the bench",
+        }
+    }
+
+    /// As `--only` takes it.
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// Does it, says what came of it, and ends and removes whatever it left behind, which is a failure too.
+    async fn run(self, room: &Room) -> Tally {
+        let began = Instant::now();
+        let found = self.look(room).await;
+        let time = began.elapsed().as_secs_f64();
+        let mut tally = match found {
+            Ok(found) if found.tally.failed == 0 => {
+                screen::good(format_args!("{} ({time:.1} s)", found.said));
+                found.tally
+            }
+            Ok(found) => {
+                screen::bad(format_args!("{} ({time:.1} s)", found.said));
+                found.tally
+            }
+            Err(error) => {
+                screen::bad(format_args!("{error:#} ({time:.1} s)"));
+                Tally::FAILED
+            }
+        };
+        for left in room.clear().await {
+            screen::bad(format_args!("left behind: {left}"));
+            tally.failed += 1;
+        }
+        tally
+    }
+
+    async fn look(self, room: &Room) -> anyhow::Result<Found> {
+        let name = self.name();
+        match self {
+            Self::Needs => needs::look(room).await,
+            Self::Format => {
+                let mut format = cargo();
+                format.args(["fmt", "--all", "--check"]);
+                Job::new(&name, format, 2 * MINUTE).must(room).await?;
+                Ok(Found::good("nothing to change"))
+            }
+            Self::Clippy => {
+                let mut clippy = cargo();
+                clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+                Job::new(&name, clippy, 20 * MINUTE).must(room).await?;
+                Ok(Found::good("no warning"))
+            }
+            Self::Tests => tests(&name, room).await,
+            Self::Demo => demo(&name, &[], room).await,
+            Self::DemoKillCoordinator => demo(&name, &["--kill-coordinator"], room).await,
+            Self::DemoKillAgent => demo(&name, &["--kill-agent"], room).await,
+            Self::Clients => clients::look(&name, room).await,
+            Self::Bench => bench::look(&name, room).await,
+        }
+    }
+}
+
+/// Every test counts as one; what cannot be built, or ends without a word, as one failure.
+async fn tests(name: &str, room: &Room) -> anyhow::Result<Found> {
+    let mut test = cargo();
+    test.args(["test", "--workspace", "--no-fail-fast"]);
+    let ended = Job::new(name, test, 30 * MINUTE).run(room).await?;
+    let (mut tally, suites) = Tally::of_tests(&ended.said);
+    let said = format!("{tally}, in {suites} suites");
+    if ended.status.success() && tally.failed == 0 {
+        anyhow::ensure!(tally.passed > 0, "not one test ran");
+        return Ok(Found { tally, said });
+    }
+    ended.show();
+    // Something that is no failed test: it does not compile, a suite was killed.
+    tally.failed = tally.failed.max(1);
+    Ok(Found {
+        tally,
+        said: format!("{said}; cargo test: {}", ended.status),
+    })
+}
+
+async fn demo(name: &str, how: &[&str], room: &Room) -> anyhow::Result<Found> {
+    let mut demo = job::testbed()?;
+    demo.arg("demo").args(how);
+    let ended = Job::new(name, demo, 10 * MINUTE).must(room).await?;
+    Ok(Found::good(ended.last_line()))
+}
