@@ -87,7 +87,7 @@ fn rows<'a>(rollout: &'a Rollout, lane: &'a LanePlan) -> impl Iterator<Item = Ho
                 host: planned.host.clone(),
                 datacenter: lane.datacenter.clone(),
                 wave: wave.name.clone(),
-                outcome: run.map_or("untouched", Run::outcome_name),
+                outcome: outcome(rollout, run),
                 from_release: planned.release.clone(),
                 release: left.map_or_else(|| planned.release.clone(), |left| left.release.clone()),
                 state: left.map_or_else(|| planned.state.clone(), |left| left.state.clone()),
@@ -95,6 +95,15 @@ fn rows<'a>(rollout: &'a Rollout, lane: &'a LanePlan) -> impl Iterator<Item = Ho
             }
         })
     })
+}
+
+/// A host that nothing was done to is untouched only when nothing will be.
+fn outcome(rollout: &Rollout, run: Option<&Run>) -> &'static str {
+    match run {
+        Some(run) if run.settled.is_none() && !rollout.status.is_over() => "pending",
+        Some(run) => run.outcome_name(),
+        None => "untouched",
+    }
 }
 
 fn phases(rollout: &Rollout) -> Vec<PhaseTimes> {
