@@ -226,7 +226,7 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
                 "phase_ended",
                 host,
                 phase,
-                format!(" {}{code}{message}{again}", result.name()),
+                format!(" {}{code}{message}{again}", result.name().replace('_', " ")),
             )
         }
         _ => return None,
