@@ -343,10 +343,7 @@ impl Host {
     async fn probe_program(&self, run: &Run) -> Probe {
         let number = self.probes.fetch_add(1, Ordering::Relaxed);
         let scratch = self.runs.scratch(number);
-        let cwd = run
-            .cwd
-            .as_ref()
-            .map_or_else(|| self.settings.apps_dir.clone(), PathBuf::from);
+        let cwd = self.settings.apps_dir.join(run.cwd.as_deref().unwrap_or_default());
         let spec = Spec {
             argv: run.argv.clone(),
             env: self.environment(&run.env),
@@ -400,7 +397,7 @@ impl Host {
         Ok(Spec {
             argv: run.argv.clone(),
             env,
-            cwd: run.cwd.as_ref().map_or(app_dir, PathBuf::from),
+            cwd: app_dir.join(run.cwd.as_deref().unwrap_or_default()),
             user: run.user.clone(),
             timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             fence: None,

@@ -118,7 +118,7 @@ fn playbook(lint: &mut Lint<'_>, root: &Node, digest: Digest) -> Option<Playbook
     let rollback = hosts::rollback(lint, fields.get("rollback"));
     let machine = machine::machine(lint, fields.get("machine"));
     let gates = gates::gates(lint, fields.get("gates"), on_failure.as_ref());
-    let stages = stages::stages(lint, fields.get("stages"), &machine.operations, &gates.names);
+    let stages = stages::stages(lint, fields.get("stages"), &machine.operations, &gates);
     gates.report_unused(lint, stages.as_deref());
     Some(Playbook {
         name: name?,

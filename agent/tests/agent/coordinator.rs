@@ -41,6 +41,9 @@ use tonic::{Request, Response, Status, Streaming, transport::server::Connected};
 /// No step of a test takes longer.
 pub(crate) const SOON: Duration = Duration::from_secs(40);
 
+/// Words that no test has taken yet: more than any test makes an agent say.
+const HEARD_MAX: usize = 1024;
+
 /// What the coordinator heard.
 #[derive(Debug)]
 pub(crate) enum Heard {
@@ -57,7 +60,7 @@ struct Shared {
     issuer: Issuer<'static, KeyPair>,
     ca_pem: String,
     tokens: Mutex<BTreeSet<String>>,
-    heard: mpsc::UnboundedSender<Heard>,
+    heard: mpsc::Sender<Heard>,
     /// The last is the one that is spoken to.
     sessions: Mutex<Vec<Answer>>,
     outputs: Mutex<BTreeMap<(String, u32), Held>>,
@@ -72,7 +75,7 @@ struct Shared {
 pub(crate) struct Coordinator {
     shared: Arc<Shared>,
     tls: Arc<ServerConfig>,
-    heard: mpsc::UnboundedReceiver<Heard>,
+    heard: mpsc::Receiver<Heard>,
     pub(crate) address: SocketAddr,
     serving: Option<JoinHandle<()>>,
 }
@@ -86,7 +89,7 @@ impl Coordinator {
         let ca_pem = params.self_signed(&key).unwrap().pem();
         let issuer = Issuer::new(params, key);
         let tls = server_tls(&issuer, &ca_pem);
-        let (tx, heard) = mpsc::unbounded_channel();
+        let (tx, heard) = mpsc::channel(HEARD_MAX);
         let shared = Arc::new(Shared {
             issuer,
             ca_pem,
@@ -480,9 +483,9 @@ async fn listen(shared: Arc<Shared>, tx: Answer, mut messages: Streaming<AgentMe
             }
             None => continue,
         };
-        let _ = shared.heard.send(heard);
+        let _ = shared.heard.send(heard).await;
     }
-    let _ = shared.heard.send(Heard::Gone);
+    let _ = shared.heard.send(Heard::Gone).await;
 }
 
 async fn take_output(

@@ -269,7 +269,11 @@ async fn a_program_that_cannot_be_started_is_named() {
             "/no/such/folder is no folder",
         ),
         (
-            run(3, &|run| run.user = "no-such-user".to_owned()),
+            run(3, &|run| run.cwd = "not/there".to_owned()),
+            "apps/web/not/there is no folder",
+        ),
+        (
+            run(4, &|run| run.user = "no-such-user".to_owned()),
             "no user \"no-such-user\"",
         ),
     ];
@@ -279,7 +283,7 @@ async fn a_program_that_cannot_be_started_is_named() {
         assert_eq!((report.result(), report.exit_code), (PhaseResult::Failed, None));
         assert!(report.message.contains(message), "{}", report.message);
     }
-    coordinator.order(&run(4, &|run| run.argv.clear())).await;
+    coordinator.order(&run(5, &|run| run.argv.clear())).await;
     let report = coordinator.report().await;
     assert_eq!(report.result(), PhaseResult::Refused);
     assert!(report.message.contains("1 to 1024 arguments"), "{}", report.message);

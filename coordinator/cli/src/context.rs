@@ -190,7 +190,7 @@ key = "/etc/echelon/ann.key"
     #[test]
     fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         let contexts: Contexts = toml::from_str(FILE).unwrap();
-        let file = contexts.choose(None).unwrap().within(Path::new("/home/ann"));
+        let file = contexts.choose(None).unwrap().within(Path::new("/people/ann"));
         let environment = [("ECHELON_COORDINATOR", "c2"), ("ECHELON_CERT", "bob.pem")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let flags = Context {
@@ -201,7 +201,7 @@ key = "/etc/echelon/ann.key"
         let settings = flags.or(environment).or(file).settings().unwrap();
         assert_eq!(settings.coordinator, "c3");
         assert_eq!(settings.certificate, Path::new("bob.pem"));
-        assert_eq!(settings.ca, Path::new("/home/ann/prod/ca.pem"));
+        assert_eq!(settings.ca, Path::new("/people/ann/prod/ca.pem"));
         assert_eq!(settings.key, Path::new("/etc/echelon/ann.key"));
         assert_eq!(settings.server_name, "echelon-coordinator");
     }
@@ -223,9 +223,9 @@ key = "/etc/echelon/ann.key"
 
     #[test]
     fn the_file_is_found_where_it_was_told_to_be() {
-        let environment: Environment = [("HOME".to_owned(), "/home/ann".to_owned())].into();
+        let environment: Environment = [("HOME".to_owned(), "/people/ann".to_owned())].into();
         let file = |told| file(told, &environment).unwrap();
-        assert_eq!(file(None), Path::new("/home/ann/.config/echelon/config.toml"));
+        assert_eq!(file(None), Path::new("/people/ann/.config/echelon/config.toml"));
         assert_eq!(file(Some(Path::new("x.toml"))), Path::new("x.toml"));
     }
 

@@ -132,6 +132,9 @@ pub(crate) fn headline(rollout: &Rollout, now: Timestamp) -> Line {
 fn elapsed(rollout: &Rollout, now: Timestamp) -> Option<String> {
     let started = when::stamp(rollout.start_time.as_ref());
     if let (None, Some(at)) = (started, when::stamp(rollout.schedule_time.as_ref())) {
+        if rollout.end_time.is_some() {
+            return None;
+        }
         return Some(if at > now {
             format!("starts in {}", when::took(now, at))
         } else {

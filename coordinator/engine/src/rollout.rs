@@ -286,6 +286,8 @@ pub struct Run {
     pub attempts: u32,
     /// Its number among the touched hosts and where it stood before; `None`: not touched.
     pub touched: Option<Touch>,
+    /// Where its newest phase left it; `None`: no phase of this rollout has ended on it.
+    pub stands: Option<Standing>,
     /// What was done to it and is not taken back, oldest first.
     pub steps: Vec<Step>,
     /// What runs on it.

@@ -64,7 +64,8 @@ impl Issue {
             return Err(Error::Ttl { given: self.ttl });
         }
         let authority = Authority::open(&config::pki(&self.data))?;
-        let issued = authority.issue_person(&self.name, self.role, self.ttl, now())?;
+        let now = now();
+        let issued = authority.issue_person(&self.name, self.role, self.ttl, now)?;
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.out);
         made.map_err(|source| pki::Error::Io {
             doing: "make the folder",
@@ -83,7 +84,7 @@ impl Issue {
         if fs::read_to_string(&ca).ok().as_deref() != Some(authority.ca_pem()) {
             write_private(&ca, authority.ca_pem())?;
         }
-        writeln!(out, "{} ({}) for {}:", self.name, self.role, self.ttl)?;
+        writeln!(out, "{} ({}) until {}:", self.name, self.role, now + self.ttl)?;
         for path in [certificate, key, ca] {
             writeln!(out, "  {}", path.display())?;
         }
@@ -122,7 +123,7 @@ mod tests {
             let mut out = Vec::new();
             Certificate::Issue(issue(&folder, name)).run(&mut out).unwrap();
             let out = String::from_utf8(out).unwrap();
-            assert!(out.starts_with(&format!("{name} (approver) for 1h:")), "{out}");
+            assert!(out.starts_with(&format!("{name} (approver) until 2")), "{out}");
             let der = CertificateDer::from_pem_file(folder.path().join(format!("out/{name}.pem"))).unwrap();
             let name = Person::new(name).unwrap();
             let role = Role::Approver;

@@ -1,3 +1,5 @@
+//! What a config file and flags are read as, and how a wrong one is told.
+
 use clap::Parser;
 use tempfile::TempDir;
 

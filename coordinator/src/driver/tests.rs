@@ -1,3 +1,5 @@
+//! The driver on a simulated disk, and as a thread. Deliberately no sockets: `tests/faces` has them.
+
 use std::{collections::BTreeMap, time::Duration};
 
 use echelon_engine::{

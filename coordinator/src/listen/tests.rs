@@ -1,3 +1,5 @@
+//! The listener against real sockets: good peers, silent ones, strangers, and those without a right to be here.
+
 use std::{
     collections::BTreeMap,
     env, fs,

@@ -1,3 +1,5 @@
+//! Output that comes twice, in pieces, too much of it, and while it is read.
+
 use tempfile::TempDir;
 
 use super::*;

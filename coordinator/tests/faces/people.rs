@@ -103,6 +103,19 @@ async fn what_is_wrong_is_told_once_and_clearly_and_nothing_changes() {
         Code::AlreadyExists
     );
 
+    let listed = client
+        .list_rollouts(control::ListRolloutsRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(listed.rollouts.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_by_name_and_a_malformed_name_is_told_apart() {
+    let house = House::new();
+    let mut client = house.person("dora", Role::Deployer).await;
+    let invalid = (Code::InvalidArgument, "INVALID".to_owned());
     for name in ["apps/-/rollouts/r9", "apps/web/rollouts/r9"] {
         let answer = client
             .get_rollout(control::GetRolloutRequest { name: name.into() })

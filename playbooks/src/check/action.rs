@@ -114,7 +114,7 @@ pub(super) fn action(lint: &mut Lint<'_>, fields: &Fields<'_>, what: &str, place
 
 const RUN: Shape = Shape {
     what: "`run`",
-    required: &[("argv", "argv: [\"./bin/start\"]")],
+    required: &[("argv", "argv: [\"./current/bin/start\"]")],
     optional: &["env", "cwd", "user"],
     later: &["limits", "secrets"],
     elsewhere: &[
@@ -130,7 +130,7 @@ fn run(lint: &mut Lint<'_>, node: &Node) -> Option<Run> {
             node,
             "`run`",
             "a mapping with `argv`",
-            "write `run: { argv: [\"./bin/start\", \"--now\"] }`",
+            "write `run: { argv: [\"./current/bin/start\", \"--now\"] }`",
         );
         return None;
     }

@@ -9,7 +9,7 @@ use super::{
     fields::{Fields, Shape},
     hosts::RULES,
     machine::keys,
-    value::{Kind, Known},
+    value::{Kind, Known, cut},
 };
 use crate::{
     fault::code,
@@ -44,6 +44,8 @@ pub(super) struct Section {
     pub(super) gates: Option<BTreeMap<GateName, Gate>>,
     /// What a wave may name.
     pub(super) names: Known,
+    /// Those of kind `health`, also where something else is wrong with one.
+    health: BTreeSet<String>,
     places: BTreeMap<GateName, Mark>,
 }
 
@@ -113,6 +115,7 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
         } else {
             Some(BTreeSet::new())
         },
+        health: BTreeSet::new(),
         places: BTreeMap::new(),
     };
     let Some(node) = node else {
@@ -126,6 +129,9 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
     let mut gates = BTreeMap::new();
     for (key, node) in entries {
         let name: Option<GateName> = lint.key_name(key, "gate");
+        if is_health(node) {
+            section.health.insert(key.text.clone());
+        }
         let gate = gate(lint, node, on_fail);
         if let (Some(name), Some(gate)) = (name, gate) {
             section.places.insert(name.clone(), key.at);
@@ -136,12 +142,19 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
     section
 }
 
-fn gate(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {
-    let kind = match &node.value {
-        Value::Map(entries) => entries.iter().find(|(key, _)| key.text == "kind"),
+fn kind(node: &Node) -> Option<&Node> {
+    match &node.value {
+        Value::Map(entries) => entries.iter().find(|(key, _)| key.text == "kind").map(|(_, kind)| kind),
         _ => None,
-    };
-    let Some((_, kind)) = kind else {
+    }
+}
+
+fn is_health(node: &Node) -> bool {
+    kind(node).is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == "health"))
+}
+
+fn gate(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {
+    let Some(kind) = kind(node) else {
         lint.fields(node, &KIND_ONLY);
         return None;
     };
@@ -225,13 +238,37 @@ fn ruled(
 }
 
 /// The `gates` of a wave.
-pub(super) fn references(lint: &mut Lint<'_>, node: &Node, known: &Known) -> Option<Vec<GateName>> {
+pub(super) fn references(lint: &mut Lint<'_>, node: &Node, section: &Section) -> Option<Vec<GateName>> {
     let items = lint.list(node, "`gates` of a wave", GATES_OF_WAVE_MAX)?;
     lint.twice(items, "`gates`");
-    lint.each(items, |lint, item| lint.reference(item, "gates", GATE, known))
+    section.report_second_health(lint, items);
+    lint.each(items, |lint, item| lint.reference(item, "gates", GATE, &section.names))
 }
 
 impl Section {
+    /// A host is asked by one probe at a time: of the health gates of a wave only one could be answered.
+    fn report_second_health(&self, lint: &mut Lint<'_>, items: &[Node]) {
+        let mut first = None;
+        for item in items {
+            let Value::Scalar(scalar) = &item.value else { continue };
+            let name = &scalar.text;
+            if !self.health.contains(name) || *first.get_or_insert(name) == name {
+                continue;
+            }
+            let asked = first.unwrap_or(name);
+            let message = format!(
+                "`{}` is a second health gate: this wave asks `{}` already",
+                cut(name),
+                cut(asked)
+            );
+            let help = format!(
+                "a wave has at most one: let a `run` probe ask for both, or take `{}` out here",
+                cut(name)
+            );
+            lint.fault(code::ONE_HEALTH_GATE, item.at, message, help);
+        }
+    }
+
     /// Gates that no wave names; nothing is said while the stages could not be read.
     pub(super) fn report_unused(&self, lint: &mut Lint<'_>, stages: Option<&[Stage]>) {
         let Some(stages) = stages else { return };

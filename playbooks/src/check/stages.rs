@@ -5,7 +5,7 @@ use echelon_proto::{Span, WaveName};
 use super::{
     Lint,
     fields::Shape,
-    gates::{self, WAIT_MAX},
+    gates::{self, Section, WAIT_MAX},
     hosts::HOSTS_MAX,
     phases::named,
     value::{Kind, Known, cut},
@@ -78,7 +78,7 @@ pub(super) fn stages(
     lint: &mut Lint<'_>,
     node: Option<&Node>,
     operations: &Known,
-    gates: &Known,
+    gates: &Section,
 ) -> Option<Vec<Stage>> {
     let node = node?;
     let items = lint.list(node, "`stages`", WAVES_MAX)?;
@@ -103,7 +103,7 @@ pub(super) fn stages(
     lint.each(items, |lint, item| stage(lint, item, operations, gates))
 }
 
-fn stage(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Known) -> Option<Stage> {
+fn stage(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Section) -> Option<Stage> {
     let fields = lint.fields(node, &STAGE)?;
     // A stage's name has the alphabet of a wave's.
     let name = fields.get("name").and_then(|node| lint.name::<WaveName>(node, "name"));
@@ -116,7 +116,7 @@ fn stage(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Known) ->
     })
 }
 
-fn deploy(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Known) -> Option<Deploy> {
+fn deploy(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Section) -> Option<Deploy> {
     let fields = lint.fields(node, &DEPLOY)?;
     let operation = fields
         .get("operation")
@@ -204,7 +204,7 @@ const LADDER: Shape = Shape {
     elsewhere: &[("size", "a ladder has its own sizes; for others write a list of waves")],
 };
 
-fn waves(lint: &mut Lint<'_>, node: &Node, gates: &Known) -> Option<Waves> {
+fn waves(lint: &mut Lint<'_>, node: &Node, gates: &Section) -> Option<Waves> {
     match &node.value {
         Value::List(_) => listed(lint, node, gates).map(Waves::Listed),
         Value::Map(_) => {
@@ -240,7 +240,7 @@ const WAVE: Shape = Shape {
     elsewhere: &[("ladder", "waves are either a ladder or a list: `waves: ladder`")],
 };
 
-fn listed(lint: &mut Lint<'_>, node: &Node, gates: &Known) -> Option<Vec<Wave>> {
+fn listed(lint: &mut Lint<'_>, node: &Node, gates: &Section) -> Option<Vec<Wave>> {
     let items = lint.list(node, "`waves`", WAVES_MAX)?;
     if items.is_empty() {
         lint.fault(code::EMPTY, node.at, "`waves` is empty", LADDER_OR_LIST);
@@ -260,7 +260,7 @@ fn listed(lint: &mut Lint<'_>, node: &Node, gates: &Known) -> Option<Vec<Wave>> 
 }
 
 /// One wave. Its size goes into `sizes` even when something else is wrong with it.
-fn wave(lint: &mut Lint<'_>, node: &Node, gates: &Known, sizes: &mut Vec<(Option<Amount>, Mark)>) -> Option<Wave> {
+fn wave(lint: &mut Lint<'_>, node: &Node, gates: &Section, sizes: &mut Vec<(Option<Amount>, Mark)>) -> Option<Wave> {
     if let Value::Scalar(scalar) = &node.value
         && scalar.text == "ladder"
     {

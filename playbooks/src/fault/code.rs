@@ -44,6 +44,7 @@ pub(crate) const INITIAL_SERVES: &str = "E046";
 pub(crate) const NEVER_IN_TIME: &str = "E047";
 
 pub(crate) const WAVES: &str = "E050";
+pub(crate) const ONE_HEALTH_GATE: &str = "E051";
 
 pub(crate) const UNREACHABLE_STATE: &str = "W101";
 pub(crate) const NEVER_CHOSEN: &str = "W102";

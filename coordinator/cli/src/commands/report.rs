@@ -118,9 +118,14 @@ fn decision(decision: &Decision) -> Line {
         .push(style, glyph)
         .push(Style::Dim, format!(" {}  ", when::shown(decision.time.as_ref())))
         .plain(format!(
-            "{}/{} gate {}: {} → {}",
-            decision.datacenter, decision.wave, decision.gate, decision.verdict, decision.rule
+            "{}/{} gate {}: {}",
+            decision.datacenter, decision.wave, decision.gate, decision.verdict
         ));
+    let line = if decision.rule.is_empty() {
+        line
+    } else {
+        line.plain(format!(" → {}", decision.rule))
+    };
     if decision.evidence.is_empty() {
         line
     } else {

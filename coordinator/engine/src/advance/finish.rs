@@ -48,7 +48,11 @@ pub(super) fn ended(turn: &mut Turn<'_>, id: &RolloutId) {
         .iter()
         .map(|lane| match lane.stage {
             LaneStage::Ended(end) => Some(end),
-            _ => None,
+            LaneStage::Pending
+            | LaneStage::Rolling
+            | LaneStage::Gating
+            | LaneStage::Stopping
+            | LaneStage::RollingBack => None,
         })
         .collect();
     let Some(ends) = ends else { return };
@@ -115,7 +119,10 @@ fn counts(rollout: &Rollout) -> String {
             named.push(format!("{host}: {}", run.text));
         }
     }
-    let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|(name, count)| format!("{count} {}", name.replace('_', " ")))
+        .collect();
     match named.is_empty() {
         true => counts.join(", "),
         false => format!("{} ({})", counts.join(", "), named.join("; ")),

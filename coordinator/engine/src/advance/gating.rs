@@ -239,20 +239,15 @@ pub(super) fn budget(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) -> bool {
 
 /// Does what a rule says to the lane, and to the others what `on_lane_failure` says. False: nothing changed.
 fn enact(turn: &mut Turn<'_>, id: &RolloutId, lane: usize, rule: Rule, kind: HoldKind, text: String) -> bool {
-    let Some(rollout) = turn.rollout(id) else { return false };
     match rule {
         Rule::Proceed => return false,
         Rule::Hold => {
-            turn.emit(Record::RolloutHeld {
-                rollout: id.clone(),
-                kind,
-                text,
-                by: None,
-            });
+            hold(turn, id, kind, text);
             return true;
         }
         Rule::Rollback | Rule::Abort => {}
     }
+    let Some(rollout) = turn.rollout(id) else { return false };
     let all = rollout.playbook.lanes.on_lane_failure;
     let (mine, others) = (
         dc(rollout, lane),
@@ -285,12 +280,7 @@ fn enact(turn: &mut Turn<'_>, id: &RolloutId, lane: usize, rule: Rule, kind: Hol
     }
     if let Some(why) = no_return(turn, id, &back) {
         let text = format!("{text}; it does not go back by itself: {why}");
-        turn.emit(Record::RolloutHeld {
-            rollout: id.clone(),
-            kind: HoldKind::NoReturn,
-            text,
-            by: None,
-        });
+        hold(turn, id, HoldKind::NoReturn, text);
         return true;
     }
     for datacenter in stop {
@@ -309,6 +299,15 @@ fn enact(turn: &mut Turn<'_>, id: &RolloutId, lane: usize, rule: Rule, kind: Hol
         });
     }
     true
+}
+
+fn hold(turn: &mut Turn<'_>, id: &RolloutId, kind: HoldKind, text: String) {
+    turn.emit(Record::RolloutHeld {
+        rollout: id.clone(),
+        kind,
+        text,
+        by: None,
+    });
 }
 
 /// The first host of these lanes that is past a point of no return.

@@ -43,14 +43,14 @@ pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record>
     let turned = run.back.is_some() && current.direction == Direction::Forward;
     if gives_up && !turned {
         let (settled, how) = match current.direction {
-            Direction::Forward => (Settled::Failed, "failed"),
-            Direction::Undo | Direction::Return => (Settled::Debt, "could not be brought back: it failed"),
+            Direction::Forward => (Settled::Failed, ""),
+            Direction::Undo | Direction::Return => (Settled::Debt, "could not be brought back: "),
         };
         records.push(Record::HostSettled {
             rollout: rollout.id.clone(),
             host: fence.host.clone(),
             settled,
-            text: format!("{} {how}: {}", current.phase, what(report)),
+            text: format!("{how}{} failed: {}", current.phase, what(report)),
             by: None,
         });
     }
@@ -62,7 +62,7 @@ fn what(report: &Report) -> String {
         _ if !report.message.is_empty() => report.message.clone(),
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => report.result.name().into(),
+        (None, None) => report.result.name().replace('_', " "),
     }
 }
 
@@ -99,7 +99,7 @@ fn standing(rollout: &Rollout, current: &Current, report: &Report) -> Standing {
     let read_only = machine.phase(&current.phase).is_some_and(|phase| phase.read_only);
     standing.traffic = match serving(machine, &standing.state) {
         Serving::Full if !read_only => Serving::Out,
-        traffic => traffic,
+        traffic @ (Serving::Full | Serving::Out | Serving::Absent) => traffic,
     };
     standing.error = Some(format!("{}: {}", current.phase, what(report)));
     standing

@@ -53,9 +53,9 @@ pub struct HostRow {
     pub outcome: &'static str,
     /// Before.
     pub from_release: Option<ReleaseName>,
-    /// Now.
+    /// Where this rollout left it; what others did to it since is not told here.
     pub release: Option<ReleaseName>,
-    /// Now.
+    /// Where this rollout left it.
     pub state: StateName,
     /// Why, where there is something to say.
     pub message: String,
@@ -64,12 +64,7 @@ pub struct HostRow {
 #[must_use]
 pub fn report(state: &State, id: &RolloutId, now: Time) -> Option<ReportView> {
     let rollout = state.rollouts.get(id)?;
-    let hosts: Vec<_> = rollout
-        .plan
-        .lanes
-        .iter()
-        .flat_map(|lane| rows(state, rollout, lane))
-        .collect();
+    let hosts: Vec<_> = rollout.plan.lanes.iter().flat_map(|lane| rows(rollout, lane)).collect();
     let mut outcomes = BTreeMap::new();
     for row in &hosts {
         *outcomes.entry(row.outcome).or_default() += 1;
@@ -83,26 +78,32 @@ pub fn report(state: &State, id: &RolloutId, now: Time) -> Option<ReportView> {
     })
 }
 
-fn rows<'a>(state: &'a State, rollout: &'a Rollout, lane: &'a LanePlan) -> impl Iterator<Item = HostRow> + 'a {
+fn rows<'a>(rollout: &'a Rollout, lane: &'a LanePlan) -> impl Iterator<Item = HostRow> + 'a {
     lane.waves.iter().flat_map(move |wave| {
         wave.hosts.iter().map(move |planned| {
             let run = rollout.runs.get(&planned.host);
-            let standing = state
-                .hosts
-                .get(&planned.host)
-                .and_then(|host| host.standings.get(&rollout.app));
+            let left = run.and_then(|run| run.stands.as_ref());
             HostRow {
                 host: planned.host.clone(),
                 datacenter: lane.datacenter.clone(),
                 wave: wave.name.clone(),
-                outcome: run.map_or("untouched", Run::outcome_name),
+                outcome: outcome(rollout, run),
                 from_release: planned.release.clone(),
-                release: standing.and_then(|standing| standing.release.clone()),
-                state: standing.map_or_else(|| planned.state.clone(), |standing| standing.state.clone()),
+                release: left.map_or_else(|| planned.release.clone(), |left| left.release.clone()),
+                state: left.map_or_else(|| planned.state.clone(), |left| left.state.clone()),
                 message: run.map(|run| run.text.clone()).unwrap_or_default(),
             }
         })
     })
+}
+
+/// A host that nothing was done to is untouched only when nothing will be.
+fn outcome(rollout: &Rollout, run: Option<&Run>) -> &'static str {
+    match run {
+        Some(run) if run.settled.is_none() && !rollout.status.is_over() => "pending",
+        Some(run) => run.outcome_name(),
+        None => "untouched",
+    }
 }
 
 fn phases(rollout: &Rollout) -> Vec<PhaseTimes> {

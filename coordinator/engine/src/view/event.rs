@@ -116,9 +116,11 @@ fn rollout_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &R
         Record::AbortBegan { text, by, .. } => line("abort_began", text.clone()).by(by.as_ref()),
         Record::RollbackBegan { lanes, text, by, .. } => {
             let lanes: Vec<_> = lanes.iter().map(ToString::to_string).collect();
-            line("rollback_began", format!("{} go back: {text}", lanes.join(", "))).by(by.as_ref())
+            line("rollback_began", format!("rolls back in {}: {text}", lanes.join(", "))).by(by.as_ref())
         }
-        Record::RolloutEnded { outcome, text, .. } => line("rollout_ended", format!("{}: {text}", outcome.name())),
+        Record::RolloutEnded { outcome, text, .. } => {
+            line("rollout_ended", format!("{}: {text}", outcome.name().replace('_', " ")))
+        }
         Record::BudgetForgiven { by, .. } => {
             line("budget_forgiven", "failures so far no longer count".into()).by(Some(by))
         }
@@ -129,15 +131,11 @@ fn rollout_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &R
 fn lane_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Record) -> Option<EventView> {
     let line = |kind, text: &str| EventView::new(id, at, kind, text);
     Some(match record {
-        Record::WaveOpened { datacenter, wave, .. } => {
-            line("wave_opened", "its hosts may go").wave(rollout, datacenter, *wave)
-        }
+        Record::WaveOpened { datacenter, wave, .. } => line("wave_opened", "opened").wave(rollout, datacenter, *wave),
         Record::WaveRolled { datacenter, wave, .. } => {
-            line("wave_rolled", "its hosts have gone; bake and gates").wave(rollout, datacenter, *wave)
+            line("wave_rolled", "its hosts are through; bake and gates follow").wave(rollout, datacenter, *wave)
         }
-        Record::WavePassed { datacenter, wave, .. } => {
-            line("wave_passed", "bake and gates passed").wave(rollout, datacenter, *wave)
-        }
+        Record::WavePassed { datacenter, wave, .. } => line("wave_passed", "passed").wave(rollout, datacenter, *wave),
         Record::LaneStopping { datacenter, text, .. } => line("lane_stopping", text).lane(datacenter),
         Record::LaneEnded { datacenter, end, .. } => line("lane_ended", end.name()).lane(datacenter),
         _ => return None,
@@ -155,9 +153,9 @@ fn host_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Reco
             by,
             ..
         } => {
-            let name = settled.name();
+            let name = settled.name().replace('_', " ");
             let text = if text.is_empty() {
-                name.to_owned()
+                name
             } else {
                 format!("{name}: {text}")
             };
@@ -228,7 +226,7 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
                 "phase_ended",
                 host,
                 phase,
-                format!(" {}{code}{message}{again}", result.name()),
+                format!(" {}{code}{message}{again}", result.name().replace('_', " ")),
             )
         }
         _ => return None,

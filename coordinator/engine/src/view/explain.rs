@@ -81,7 +81,7 @@ fn whole(state: &State, rollout: &Rollout) -> Vec<Explanation> {
             )
         }
         (Status::Ended(outcome), _) => line(
-            format!("{id} is over, {}: {}", outcome.name(), rollout.ending),
+            format!("{id} is over, {}: {}", outcome.name().replace('_', " "), rollout.ending),
             String::new(),
         ),
         (Status::Running, Some(hold)) => {

@@ -140,7 +140,9 @@ fn rollout_state(rollout: &Rollout) -> RolloutState {
         Status::Running => match rollout.activities.last() {
             Some((_, Activity::RollingBack)) => RolloutState::RollingBack,
             Some((_, Activity::WaitingForPeople)) => RolloutState::AwaitingApproval,
-            _ => RolloutState::Running,
+            Some((_, Activity::Queued | Activity::Working | Activity::Baking | Activity::Held)) | None => {
+                RolloutState::Running
+            }
         },
     }
 }

@@ -128,6 +128,7 @@ impl Script {
             }
             ["show", rollout] => return self.show(rollout),
             ["explain", rollout] => return self.explain(rollout),
+            ["account", rollout] => return self.account(rollout),
             ["owed"] => return self.owed(),
             [span] if span.starts_with('+') => self.world.pass(name(&span[1..])),
             [verb, rollout, rest @ ..] => self.act(verb, rollout, rest),
@@ -321,6 +322,15 @@ impl Script {
                 line.subject, line.text, line.who, line.command
             )
             .unwrap();
+        }
+    }
+
+    fn account(&mut self, rollout: &str) {
+        let account = view::report(self.world.engine.state(), &name(rollout), self.world.now).unwrap();
+        for row in account.hosts {
+            let [from, left] = [row.from_release, row.release].map(|it| it.map_or("-".into(), |it| it.to_string()));
+            let (host, outcome, state) = (row.host, row.outcome, row.state);
+            writeln!(self.out, "  {host} {outcome}: {from} -> {left} {state}").unwrap();
         }
     }
 

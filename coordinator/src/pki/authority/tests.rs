@@ -1,3 +1,5 @@
+//! What the authority signs, and what it refuses to.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use rcgen::{CertificateSigningRequest, KeyPair};

@@ -132,6 +132,7 @@ fn ended(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: 
         .is_some_and(|phase| phase.read_only);
     let Some(run) = rollout.runs.get_mut(host) else { return };
     run.timings.push((current.phase.clone(), now.since(current.started).0));
+    run.stands = Some(standing.clone());
     if result.is_good() {
         run.phase_tries = 0;
         match current.direction {
