@@ -47,6 +47,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Err(error) = &told {
         screen::bad(format_args!("{error:#}"));
         scene.confess();
+        screen::note("run it with --keep to keep all logs");
     }
     if told.is_ok() && arguments.stay {
         scene.invite();

@@ -229,7 +229,7 @@ impl Scene {
         Ledger::read(&self.place.path().join("hosts/phases.log"))
     }
 
-    /// What to look at when something went wrong.
+    /// The last words of the coordinator, for when something went wrong.
     pub fn confess(&self) {
         for line in std::fs::read_to_string(self.place.path().join("coordinator.log"))
             .unwrap_or_default()
@@ -239,7 +239,6 @@ impl Scene {
         {
             screen::note(line);
         }
-        screen::note("run it with --keep to keep all logs");
     }
 
     /// Commands to try while it runs.

@@ -147,7 +147,8 @@ fn last_line(said: &str) -> &str {
 }
 
 fn show(said: &str) {
-    let lines: Vec<_> = said.lines().filter(|line| tells(line)).collect();
+    let mut lines: Vec<_> = said.lines().filter(|line| tells(line)).collect();
+    lines.dedup_by(|one, before| one.is_empty() && before.is_empty());
     let cut = lines.len().saturating_sub(SHOWN_LINES_MAX);
     if cut > 0 {
         screen::note(format_args!("... {cut} lines before these"));
@@ -157,13 +158,16 @@ fn show(said: &str) {
     }
 }
 
-/// Not what was built, and not what is well.
+/// Not what was built, and not what is well: cargo names a suite once more when it has failed.
 fn tells(line: &str) -> bool {
-    let is_well = line.starts_with("test ") && line.ends_with(" ... ok");
+    let is_well = line.starts_with("test ") && line.ends_with(" ... ok") || line.starts_with("test result: ok. ");
     let first = line.split_whitespace().next().unwrap_or_default();
-    let is_building =
-        line.starts_with("  ") && matches!(first, "Compiling" | "Checking" | "Downloaded" | "Downloading");
-    !is_well && !is_building
+    let is_begun = match first {
+        "running" => line.ends_with(" test") || line.ends_with(" tests"),
+        "Running" | "Doc-tests" | "Compiling" | "Checking" | "Downloaded" | "Downloading" => line.starts_with("  "),
+        _ => false,
+    };
+    !is_well && !is_begun
 }
 
 #[cfg(test)]
@@ -178,8 +182,16 @@ mod tests {
 
     #[test]
     fn of_a_failed_run_only_what_is_not_well_is_shown() {
-        assert!(!tells("test that::it_is ... ok"));
-        assert!(!tells("   Compiling echelon-agent v0.1.0"));
+        let calm = [
+            "test that::it_is ... ok",
+            "   Compiling echelon-agent v0.1.0",
+            "     Running tests/it.rs (target/debug/deps/it-1)",
+            "running 12 tests",
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+        ];
+        for line in calm {
+            assert!(!tells(line), "{line}");
+        }
         for line in [
             "test that::it_is ... FAILED",
             "thread 'x' panicked at src/lib.rs:3",

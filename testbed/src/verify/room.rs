@@ -48,28 +48,58 @@ impl Room {
 
     /// Ends what still runs and removes what still lies about, and names it.
     pub(super) async fn clear(&self) -> Vec<String> {
-        let _ = time::timeout(ENDS_WITHIN, async {
-            while !descendants().is_empty() {
-                time::sleep(LOOK_EVERY).await;
-            }
-        })
-        .await;
-        let left = descendants()
-            .into_iter()
-            .map(|process| format!("process {} ({})", process.pid, process.command));
-        let mut left: Vec<_> = left.collect();
-        // Also takes the ends of those who became our children when their parents ended.
-        let _ = tokio::task::spawn_blocking(Reaper::sweep).await;
-        for entry in fs::read_dir(self.temporary()).into_iter().flatten().flatten() {
+        let mut left = processes().await;
+        left.extend(self.files());
+        left
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.temporary()).into_iter().flatten().flatten();
+        let removed = entries.map(|entry| {
             let path = entry.path();
-            left.push(format!("file {}", path.display()));
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let _ = if is_folder {
+            let gone = if is_folder {
                 fs::remove_dir_all(&path)
             } else {
                 fs::remove_file(&path)
             };
+            let how = gone.err().map(|error| format!(", which cannot be removed: {error}"));
+            format!("file {}{}", path.display(), how.unwrap_or_default())
+        });
+        removed.collect()
+    }
+}
+
+async fn processes() -> Vec<String> {
+    let _ = time::timeout(ENDS_WITHIN, async {
+        while !descendants().is_empty() {
+            time::sleep(LOOK_EVERY).await;
         }
-        left
+    })
+    .await;
+    let left = descendants();
+    // Also takes the ends of those who became our children when their parents ended.
+    let _ = tokio::task::spawn_blocking(Reaper::sweep).await;
+    left.into_iter()
+        .map(|process| format!("process {} ({})", process.pid, process.command))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_about_is_named_once_and_what_a_link_points_to_stays() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("kept"), "").unwrap();
+        let room = Room::new(outside.path().join("logs")).unwrap();
+        fs::create_dir_all(room.temporary().join("folder/inside")).unwrap();
+        fs::write(room.temporary().join("it"), "").unwrap();
+        std::os::unix::fs::symlink(outside.path(), room.temporary().join("link")).unwrap();
+        let left = room.files();
+        assert_eq!(left.len(), 3, "{left:?}");
+        assert!(left.iter().any(|line| line.ends_with("/folder")), "{left:?}");
+        assert!(room.files().is_empty() && outside.path().join("kept").exists());
     }
 }
