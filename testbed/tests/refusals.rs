@@ -114,16 +114,18 @@ async fn a_download_that_always_breaks_is_given_up_and_the_host_comes_back() {
     let ring = Ring::serving().await;
     let artifact = ring.origin.put_cut("cut", big("1.1.0"));
     let text = fails(&ring, "1.1.0", &artifact).await;
-    println!("CUT {text}");
+    let half = artifact.size / 2;
+    let kept = format!("; {half} bytes are kept and the next try goes on from there");
     assert!(
         text.starts_with("✖ web-1 (dc1) phase install attempt 2 failed: URL: "),
         "{text}"
     );
+    assert!(text.ends_with(&kept), "{text}");
+    let asked = ring.origin.asked("cut");
     assert!(
-        text.ends_with(" bytes are kept and the next try goes on from there"),
-        "{text}"
+        asked.starts_with(&[0, half]) && asked.len() > 3,
+        "tried again from where it broke: {asked:?}"
     );
-    assert!(ring.origin.asked("cut").len() > 3, "it was tried again");
     ring.must_go_on().await;
 }
 
@@ -166,19 +168,45 @@ async fn bad_playbook(good: &str, bad: &str) -> [String; 2] {
 #[tokio::test]
 async fn an_unknown_key_is_told_with_the_one_that_was_meant() {
     let [pushed, linted] = bad_playbook("timeout: 45s", "timout: 45s").await;
-    println!("{pushed}\n{linted}");
+    let what = "`timout` is no key of a phase";
+    let next = "  next: echelon playbook lint web.yaml";
+    assert_eq!(
+        pushed,
+        format!(
+            "✖ error: the playbook is not valid: line 18, column 7: {what} (E010); did you mean `timeout`? \
+             [INVALID]\n{next}\n"
+        )
+    );
+    let place = "  --> web.yaml:18:7\n   |\n18 |       timout: 45s\n   |       ^^^^^^\n";
+    let expected = format!("error[E010]: {what}\n{place}   = help: did you mean `timeout`?\n");
+    assert!(linted.starts_with(&expected), "{linted}");
 }
 
 #[tokio::test]
 async fn a_goal_that_cannot_be_reached_is_told_where_it_is_named() {
     let [pushed, linted] = bad_playbook("from: stopped, to: serving", "from: stopped, to: absent").await;
-    println!("{pushed}\n{linted}");
+    let what = "`deploy` cannot be done from `absent`";
+    let mend = "only absent, stopped can be reached: add a phase from one of them towards `serving`";
+    assert_eq!(
+        pushed.lines().next().unwrap(),
+        format!("✖ error: the playbook is not valid: line 24, column 5: {what} (E041); {mend} [INVALID]")
+    );
+    let place = format!("error[E041]: {what}\n  --> web.yaml:24:5\n");
+    assert!(linted.contains(&place), "{linted}");
+    assert!(linted.contains(&format!("= help: {mend}\n")), "{linted}");
 }
 
 #[tokio::test]
 async fn a_release_without_quotes_is_told_before_it_loses_its_zero() {
     let [pushed, linted] = bad_playbook("release: previous", "release: 1.10").await;
-    println!("{pushed}\n{linted}");
+    let what = "release must be text, but YAML reads 1.10 as a number";
+    let mend = "put it in quotes: \"1.10\"";
+    assert_eq!(
+        pushed.lines().next().unwrap(),
+        format!("✖ error: the playbook is not valid: line 22, column 70: {what} (E027); {mend} [INVALID]")
+    );
+    let place = format!("error[E027]: {what}\n  --> web.yaml:22:70\n");
+    assert!(linted.contains(&place), "{linted}");
 }
 
 #[tokio::test]
@@ -188,9 +216,23 @@ async fn a_join_token_lets_one_host_in_once() {
     ring.host.run().unwrap();
     ring.until_attached().await;
     let before = ring.look().await;
-    let again = ring.another_host("web-2", &ring.coordinator).await;
-    let error = again.join_with(&token).await.unwrap_err();
-    println!("TOKEN {error}");
+    // Its own name again on a machine of its own: a copied token. And another name.
+    for name in ["web-1", "web-2"] {
+        let thief = ring.another_host("elsewhere", name, &ring.coordinator).await;
+        let error = thief.join_with(&token).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{name} cannot join: echelon-agent: the coordinator refuses {name}: this token does not let host {name} \
+                 join: it was used, has expired, or is another host's; make a new token with `echelon host token {name}` \
+                 and join with it"
+            )
+        );
+    }
+    assert!(
+        !ring.has("elsewhere/web-2/state/identity.pem"),
+        "no certificate was given"
+    );
     assert_eq!(ring.look().await, before);
 }
 
@@ -202,7 +244,11 @@ async fn a_viewer_starts_nothing() {
     let before = ring.look().await;
     let words = ["start", "web", "--release", "1.1.0", "--playbook", "web", "--wait"];
     let said = ring.echelon(Person::Carol, &words).await;
-    println!("{}", told(&said, NOT_ALLOWED));
+    assert_eq!(
+        told(&said, NOT_ALLOWED),
+        "✖ error: carol has the role viewer; CreateRollout needs the role deployer [PERMISSION_DENIED]\n  next: echelon \
+         context show\n"
+    );
     assert_eq!(ring.look().await, before);
     ring.must_go_on().await;
 }
@@ -229,7 +275,13 @@ async fn a_stale_plan_says_what_has_changed() {
     assert_eq!(ring.start("1.1.0").await.code, 0);
     let before = ring.look().await;
     let said = ring.echelon(Person::Alice, &["start", "--plan", id, "--wait"]).await;
-    println!("{}", told(&said, CONFLICT));
+    assert_eq!(
+        told(&said, CONFLICT),
+        format!(
+            "✖ error: plan {id} is stale: host web-1 stood in serving on 1.0.0 and stands in serving on 1.1.0; look at \
+             the new one with `echelon plan web --release 1.2.0 --playbook web` [STALE_PLAN]\n"
+        )
+    );
     assert_eq!(ring.look().await, before);
     ring.must_go_on().await;
 }
@@ -241,20 +293,35 @@ async fn a_certificate_of_another_authority_opens_nothing() {
     let before = ring.look().await;
     let theirs = stranger.environment(Person::Admin);
     let of = |names: &[&str]| -> Vec<_> {
-        theirs
-            .iter()
-            .filter(|(name, _)| names.contains(&name.as_str()))
-            .cloned()
-            .collect()
+        let named = theirs.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        named.cloned().collect()
     };
     let words = ["start", "web", "--release", "1.0.0", "--playbook", "web", "--wait"];
     let shown = ring.echelon_with(&of(&["ECHELON_CERT", "ECHELON_KEY"]), &words).await;
-    println!("{shown:?}");
+    assert_eq!(
+        told(&shown, NOT_ALLOWED),
+        "✖ error: the coordinator does not accept our certificate: expired, or of another CA\n  next: echelon context \
+         show\n"
+    );
     let trusted = ring.echelon_with(&of(&["ECHELON_CA"]), &words).await;
-    println!("{trusted:?}");
-    let host = ring.another_host("web-2", &stranger).await;
-    let error = host.join_with("whatever").await.unwrap_err();
-    println!("{error}");
+    assert_eq!(
+        told(&trusted, UNREACHABLE),
+        format!(
+            "✖ error: {} has a certificate that the CA in {} has not signed: the wrong CA, or not our coordinator\n  \
+             next: echelon context show\n",
+            ring.coordinator.people,
+            stranger.ca().display()
+        )
+    );
+    let host = ring.another_host("elsewhere", "web-2", &stranger).await;
+    assert_eq!(
+        host.join_with("whatever").await.unwrap_err().to_string(),
+        format!(
+            "web-2 cannot join: echelon-agent: cannot connect to https://{}/: its certificate is not signed by the \
+             pinned CA (`ca` in the config): the wrong file, or not our coordinator",
+            ring.coordinator.agents
+        )
+    );
     assert_eq!(ring.look().await, before);
     ring.must_go_on().await;
 }

@@ -270,7 +270,9 @@ fn tls_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 }
 
 fn is_alert(error: &(dyn std::error::Error + 'static)) -> bool {
+    // HTTP/2 keeps of what broke its connection only the words.
     matches!(tls_fault(error), Some(rustls::Error::AlertReceived(_)))
+        || innermost(error).contains("received fatal alert")
 }
 
 /// Two authorities may bear one name: then it is the signature that does not fit.
@@ -327,6 +329,9 @@ mod tests {
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
         let refused = Status::from_error(Box::new(io::Error::other(alert)));
         assert!(is_shut_out(&refused) && !is_shut_out(&broken));
+        let words = rustls::Error::AlertReceived(rustls::AlertDescription::DecryptError).to_string();
+        let flattened = Status::from_error(Box::new(io::Error::other(words)));
+        assert!(is_shut_out(&flattened));
         assert!(is_unreachable(&broken));
     }
 }

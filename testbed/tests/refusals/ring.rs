@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
-    process::Output,
     time::Duration,
 };
 
@@ -162,24 +161,27 @@ impl Ring {
         stranger
     }
 
-    /// A host beside the first, which trusts that coordinator's authority.
-    pub(crate) async fn another_host(&self, name: &str, trusts: &Coordinator) -> Host {
-        let folder = self.place.folder("hosts").unwrap();
-        Host::new(binaries().await, trusts, &folder, (name, "dc1"), ports(1).unwrap()[0]).unwrap()
+    /// A host in another folder, which trusts that coordinator's authority.
+    pub(crate) async fn another_host(&self, folder: &str, name: &str, trusts: &Coordinator) -> Host {
+        let folder = self.place.folder(folder).unwrap();
+        Host::new(binaries().await, trusts, &folder, (name, "dc1"), 1).unwrap()
     }
 
     /// Alice's command line, with some of its settings replaced.
-    pub(crate) async fn echelon_with(&self, replaced: &[(String, String)], words: &[&str]) -> Output {
+    pub(crate) async fn echelon_with(&self, replaced: &[(String, String)], words: &[&str]) -> Said {
         let mut command = Command::new(&binaries().await.cli);
         command.args(words).envs(self.coordinator.environment(Person::Alice));
         command
             .envs(replaced.iter().cloned())
             .env("ECHELON_CONFIG", "/dev/null")
             .kill_on_drop(true);
-        time::timeout(WITHIN, command.output())
-            .await
-            .expect("it answers in time")
-            .unwrap()
+        let output = time::timeout(WITHIN, command.output()).await;
+        let output = output.expect("it answers in time").unwrap();
+        Said {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
     }
 
     /// Proves that what was refused has not stopped anything: a good release goes out.
