@@ -170,9 +170,7 @@ impl link_server::Link for Link {
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<JoinResponse>, Status> {
         let host = caller(&request)?;
         if !self.reader.latest().state.hosts.contains_key(&host) {
-            return Err(Status::permission_denied(format!(
-                "{host} has not joined; it needs a new join token"
-            )));
+            return Err(Status::permission_denied(format!("{host} has not joined")));
         }
         let certificate = self.sign(request.into_inner().csr_pem, host).await?;
         Ok(self.joined(certificate))

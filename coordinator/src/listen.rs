@@ -27,6 +27,7 @@ use echelon_proto::Time;
 use futures::Stream;
 use rustls::ServerConfig;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
@@ -43,6 +44,9 @@ use crate::pki::Peer;
 /// Connections the kernel keeps for us while we are busy: a whole fleet that comes back at once. The kernel takes at
 /// most `net.core.somaxconn`, 4,096 by default.
 const BACKLOG: u32 = 4096;
+/// For a refused peer to read why, and at most so much of what it goes on to say is taken meanwhile.
+const PART: Duration = Duration::from_secs(1);
+const PART_BYTES_MAX: u64 = 64 * 1024;
 /// Waits between tries after the system refused to give us another connection.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
@@ -238,7 +242,13 @@ async fn greet(
 ) -> Result<Connection, String> {
     // Orders and reports are small and must not wait for one another.
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let stream = door.tls.accept(stream).await.map_err(|error| error.to_string())?;
+    let stream = match door.tls.accept(stream).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, stream)) => {
+            part(stream).await;
+            return Err(error.to_string());
+        }
+    };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let Some(certificate) = certificate else {
         let stranger = door.strangers.clone().try_acquire_owned();
@@ -256,6 +266,17 @@ async fn greet(
         return Err("its certificate has expired".into());
     }
     Ok(Connection::known(stream, remote, counted, peer.identity))
+}
+
+/// Lets the peer read why it is refused. Closed at once, with what it has sent already still unread, the system would
+/// send a reset, and the alert on its way would be lost: the peer would see a network that failed.
+async fn part(mut stream: TcpStream) {
+    let leaving = async {
+        stream.shutdown().await?;
+        // No more than its first words: they go nowhere.
+        tokio::io::copy(&mut stream.take(PART_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    let _gone = timeout(PART, leaving).await;
 }
 
 fn now() -> Time {

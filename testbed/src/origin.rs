@@ -1,12 +1,13 @@
 //! Where agents fetch artifacts: a plain HTTP server over what is in memory, with ranges so that a fetch can be resumed,
-//! and one fault that can be asked for: to end in the middle, as a cut line does. Deliberately no TLS: an artifact is
+//! and faults that can be asked for: to end in the middle, as a cut line does. Deliberately no TLS: an artifact is
 //! known by its digest.
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -19,14 +20,27 @@ use axum::{
     routing::get,
 };
 use echelon_proto::Digest;
-use futures::stream;
-use tokio::{net::TcpListener, task::JoinHandle};
+use futures::{StreamExt as _, stream};
+use tokio::{net::TcpListener, task::JoinHandle, time};
+
+/// Between the last byte that is sent and the break.
+const BREAK_AFTER: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone)]
 struct Held {
     content: Bytes,
-    /// No more than this is ever sent, whatever was promised.
-    cut_at: Option<usize>,
+    fault: Fault,
+    /// Answered so far: from which byte on each was asked for.
+    asked: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    None,
+    /// Nothing beyond this byte is ever sent, whatever was promised.
+    CutAt(usize),
+    /// Each answer ends after so many bytes, whatever was promised.
+    Pieces(usize),
 }
 
 type Shelf = Arc<Mutex<BTreeMap<String, Held>>>;
@@ -75,16 +89,28 @@ impl Origin {
 
     /// Serves this content under this name from now on.
     pub fn put(&self, name: &str, content: Vec<u8>) -> Artifact {
-        self.hold(name, content, None)
+        self.hold(name, content, Fault::None)
     }
 
     /// Promises all of it and sends only the first half, again and again.
     pub fn put_cut(&self, name: &str, content: Vec<u8>) -> Artifact {
         let half = content.len() / 2;
-        self.hold(name, content, Some(half))
+        self.hold(name, content, Fault::CutAt(half))
     }
 
-    fn hold(&self, name: &str, content: Vec<u8>, cut_at: Option<usize>) -> Artifact {
+    /// Promises all of it and breaks off after so many bytes, each time anew: it takes several answers to have it all.
+    pub fn put_in_pieces(&self, name: &str, content: Vec<u8>, bytes: usize) -> Artifact {
+        self.hold(name, content, Fault::Pieces(bytes))
+    }
+
+    /// From which byte on each answer so far was asked for, oldest first.
+    #[must_use]
+    pub fn asked(&self, name: &str) -> Vec<usize> {
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.get(name).map(|held| held.asked.clone()).unwrap_or_default()
+    }
+
+    fn hold(&self, name: &str, content: Vec<u8>, fault: Fault) -> Artifact {
         let artifact = Artifact {
             url: format!("http://{}/{name}", self.address),
             sha256: Digest::of(&content),
@@ -92,7 +118,8 @@ impl Origin {
         };
         let held = Held {
             content: content.into(),
-            cut_at,
+            fault,
+            asked: Vec::new(),
         };
         self.shelf
             .lock()
@@ -109,17 +136,21 @@ impl Drop for Origin {
 }
 
 async fn serve(State(shelf): State<Shelf>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let held = shelf.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-    let Some(held) = held else {
+    let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(held) = shelf.get_mut(&name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let size = held.content.len();
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
     let Some(range) = range else {
-        return answer(&held, 0, size, StatusCode::OK);
+        held.asked.push(0);
+        return answer(held, 0, size, StatusCode::OK);
     };
     match bounds(range, size) {
-        Some((from, to)) => answer(&held, from, to, StatusCode::PARTIAL_CONTENT),
+        Some((from, to)) => {
+            held.asked.push(from);
+            answer(held, from, to, StatusCode::PARTIAL_CONTENT)
+        }
         None => (
             StatusCode::RANGE_NOT_SATISFIABLE,
             [(header::CONTENT_RANGE, format!("bytes */{size}"))],
@@ -129,7 +160,11 @@ async fn serve(State(shelf): State<Shelf>, Path(name): Path<String>, headers: He
 }
 
 fn answer(held: &Held, from: usize, to: usize, status: StatusCode) -> Response {
-    let sent = held.cut_at.map_or(to, |cut| cut.clamp(from, to));
+    let sent = match held.fault {
+        Fault::None => to,
+        Fault::CutAt(cut) => cut.clamp(from, to),
+        Fault::Pieces(bytes) => from.saturating_add(bytes).min(to),
+    };
     let body = held.content.slice(from..sent);
     let response = Response::builder()
         .status(status)
@@ -139,7 +174,14 @@ fn answer(held: &Held, from: usize, to: usize, status: StatusCode) -> Response {
             header::CONTENT_RANGE,
             format!("bytes {from}-{}/{}", to.max(1) - 1, held.content.len()),
         );
-    let whole = stream::iter([Ok::<_, Infallible>(body)]);
+    let whole = stream::once(async { Ok(body) }).chain(stream::once(async move {
+        if sent < to {
+            // What was sent must be on its way before the line breaks: hyper drops what it still holds.
+            time::sleep(BREAK_AFTER).await;
+            return Err(io::Error::from(io::ErrorKind::ConnectionReset));
+        }
+        Ok(Bytes::new())
+    }));
     response
         .body(Body::from_stream(whole))
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
@@ -182,5 +224,8 @@ mod tests {
         assert_eq!(get(port, "/none").await.unwrap().0, 404);
         origin.put_cut("cut", b"0123456789".to_vec());
         assert!(get(port, "/cut").await.is_err());
+        origin.put_in_pieces("pieces", b"0123456789".to_vec(), 4);
+        assert!(get(port, "/pieces").await.is_err());
+        assert_eq!((origin.asked("pieces"), origin.asked("none")), (vec![0], Vec::new()));
     }
 }

@@ -83,8 +83,27 @@ pub async fn dial(coordinator: &Coordinator, tls: Arc<rustls::ClientConfig>) -> 
     let endpoint = Endpoint::from(coordinator.uri.clone());
     endpoint.connect_with_connector(connector).await.map_err(|error| Error {
         coordinator: coordinator.to_string(),
-        why: innermost(&error),
+        why: why(&error),
     })
+}
+
+/// Whom the pinned CA has not signed must not get a word from us, and the host's administrator should know that it is
+/// this. Two authorities may bear one name: then it is the signature that does not fit.
+fn why(error: &(dyn std::error::Error + 'static)) -> String {
+    use rustls::CertificateError::{BadSignature, UnknownIssuer};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An `io::Error` gives what it holds only when asked for it: it is no source.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let fault = held.and_then(|held| held.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(BadSignature | UnknownIssuer)) = fault {
+            return "its certificate is not signed by the pinned CA (`ca` in the config): the wrong file, or not our \
+                    coordinator"
+                .to_owned();
+        }
+        next = error.source();
+    }
+    innermost(error)
 }
 
 /// Tonic's own text is only "transport error"; the cause is what helps.

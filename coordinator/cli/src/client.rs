@@ -66,6 +66,22 @@ pub enum Error {
     /// An address that is none.
     #[error("{0:?} is not an address of a coordinator: write https://host:port")]
     Address(String),
+    /// Somebody answers there, whom our CA has not signed.
+    #[error("{address} has a certificate that the CA in {} has not signed: the wrong CA, or not our coordinator", ca.display())]
+    Foreign {
+        /// `host:port`
+        address: String,
+        /// Of the settings.
+        ca: PathBuf,
+    },
+    /// It wants another certificate than ours.
+    #[error("the coordinator at {address} does not accept our certificate {}: expired, or of another CA", certificate.display())]
+    ShutOut {
+        /// `host:port`
+        address: String,
+        /// Of the settings.
+        certificate: PathBuf,
+    },
     /// Nobody answered, or the handshake failed.
     #[error("cannot reach the coordinator at {address}: {why}")]
     Unreachable {
@@ -104,11 +120,21 @@ pub async fn connect(settings: &Settings) -> Result<ControlClient<Channel>, Erro
     let channel = endpoint
         .connect_with_connector(connector)
         .await
-        .map_err(|error| Error::Unreachable {
-            address: authority,
-            why: innermost(&error),
-        })?;
+        .map_err(|error| unreachable(settings, authority, &error))?;
     Ok(ControlClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+}
+
+fn unreachable(settings: &Settings, address: String, error: &(dyn std::error::Error + 'static)) -> Error {
+    if is_foreign(error) {
+        let ca = settings.ca.clone();
+        return Error::Foreign { address, ca };
+    }
+    if is_alert(error) {
+        let certificate = settings.certificate.clone();
+        return Error::ShutOut { address, certificate };
+    }
+    let why = innermost(error);
+    Error::Unreachable { address, why }
 }
 
 /// A call that is answered once, with its deadline.
@@ -127,6 +153,13 @@ pub fn is_unreachable(status: &Status) -> bool {
         status.code(),
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
     ) || std::error::Error::source(status).is_some()
+}
+
+/// Whether the coordinator has refused our certificate. In TLS 1.3 our side of the handshake is over before the other
+/// has looked at it: it is the first call that hears of it.
+#[must_use]
+pub(crate) fn is_shut_out(status: &Status) -> bool {
+    std::error::Error::source(status).is_some_and(is_alert)
 }
 
 /// Why there is no answer, one line.
@@ -217,12 +250,38 @@ fn innermost(error: &dyn std::error::Error) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
-    let text = error.to_string();
-    // In TLS 1.3 our handshake is done before the peer has looked at our certificate: its no is an alert of one word.
-    if text.contains("received fatal alert") {
-        return format!("it does not accept our certificate ({text})");
+    error.to_string()
+}
+
+/// What TLS says was wrong. An `io::Error` gives what it holds only when asked for it: it is no source.
+fn tls_fault<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let fault = held
+            .and_then(|held| held.downcast_ref())
+            .or_else(|| error.downcast_ref());
+        if fault.is_some() {
+            return fault;
+        }
+        next = error.source();
     }
-    text
+    None
+}
+
+fn is_alert(error: &(dyn std::error::Error + 'static)) -> bool {
+    // HTTP/2 keeps of what broke its connection only the words.
+    matches!(tls_fault(error), Some(rustls::Error::AlertReceived(_)))
+        || innermost(error).contains("received fatal alert")
+}
+
+/// Two authorities may bear one name: then it is the signature that does not fit.
+fn is_foreign(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::CertificateError::{BadSignature, UnknownIssuer};
+    matches!(
+        tls_fault(error),
+        Some(rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature))
+    )
 }
 
 #[cfg(test)]
@@ -269,7 +328,10 @@ mod tests {
         let broken = Status::from_error(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
         let refused = Status::from_error(Box::new(io::Error::other(alert)));
-        assert!(why_unreachable(&refused).contains("does not accept our certificate"));
+        assert!(is_shut_out(&refused) && !is_shut_out(&broken));
+        let words = rustls::Error::AlertReceived(rustls::AlertDescription::DecryptError).to_string();
+        let flattened = Status::from_error(Box::new(io::Error::other(words)));
+        assert!(is_shut_out(&flattened));
         assert!(is_unreachable(&broken));
     }
 }

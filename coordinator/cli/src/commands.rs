@@ -94,7 +94,8 @@ async fn connect<'a>(global: &Global, console: &'a mut Console) -> Result<Sessio
     let settings = context_of(global, console)?.settings()?;
     let client = client::connect(&settings).await.map_err(|error| {
         let exit = match &error {
-            client::Error::Unreachable { .. } => Exit::Unreachable,
+            client::Error::Unreachable { .. } | client::Error::Foreign { .. } => Exit::Unreachable,
+            client::Error::ShutOut { .. } => Exit::NotAllowed,
             client::Error::Address(_) => Exit::Usage,
             client::Error::File { .. } | client::Error::Pair { .. } => Exit::Error,
         };

@@ -92,6 +92,10 @@ impl Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
+        if client::is_shut_out(&status) {
+            let what = "the coordinator does not accept our certificate: expired, or of another CA";
+            return Self::new(Exit::NotAllowed, what).next("echelon context show");
+        }
         let exit = Exit::of_status(&status);
         if exit == Exit::Unreachable {
             let why = client::why_unreachable(&status);
@@ -99,7 +103,12 @@ impl From<Status> for Error {
         }
         let mut error = Self::new(exit, what(&status));
         if let Some(bad) = status.get_details_bad_request() {
-            error.details.extend(bad.field_violations.iter().map(|violation| {
+            // What the message says already is not said again.
+            let further = bad
+                .field_violations
+                .iter()
+                .filter(|violation| !error.what.contains(&violation.description));
+            error.details.extend(further.map(|violation| {
                 if violation.field.is_empty() {
                     violation.description.clone()
                 } else {
@@ -139,6 +148,10 @@ fn next(status: &Status) -> Option<String> {
         return Some(said.clone());
     }
     let reason = info.map(|info| info.reason).unwrap_or_default();
+    // It says itself what to type.
+    if status.message().contains("`echelon ") {
+        return None;
+    }
     match (status.code(), reason.as_str()) {
         (_, "STALE_PLAN") => Some("echelon plan APP --release R --playbook P".into()),
         (_, "ROLLOUT_CONFLICT") => Some("echelon status".into()),

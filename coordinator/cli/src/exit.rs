@@ -85,6 +85,9 @@ impl Exit {
     /// Of what the coordinator, or the way to it, answered.
     #[must_use]
     pub fn of_status(status: &Status) -> Self {
+        if client::is_shut_out(status) {
+            return Self::NotAllowed;
+        }
         if client::is_unreachable(status) {
             return Self::Unreachable;
         }

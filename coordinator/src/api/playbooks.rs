@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use echelon_engine::{command::Command, state::Pushed};
+use echelon_playbooks::{Fault, Severity};
 use echelon_proto::{Person, PlaybookName, limits, wire::control as wire};
 use tonic::Status;
 
@@ -28,14 +29,28 @@ pub(super) async fn push(
     pushed.ok_or_else(|| Status::internal("the playbook is not there although it was pushed"))
 }
 
-/// Checks the text; all that is wrong is told at once.
+/// Checks the text; all that is wrong is told at once, each in a line of its own, and the first error in the message.
 fn read(text: &str) -> Result<echelon_playbooks::Playbook, Status> {
     echelon_playbooks::read(text)
         .map(|checked| checked.playbook)
         .map_err(|faults| {
-            let violations = faults.0.iter().map(|fault| ("text".to_owned(), fault.to_string()));
-            status::invalid_fields(&faults.to_string(), violations)
+            let errors = || faults.0.iter().filter(|fault| fault.severity == Severity::Error);
+            let text = match (errors().next(), errors().count()) {
+                (Some(first), 1) => format!("the playbook is not valid: {}", told(first)),
+                (Some(first), count) => format!("the playbook has {count} errors, the first: {}", told(first)),
+                (None, _) => "the playbook is not valid".to_owned(),
+            };
+            let violations = faults.0.iter().map(|fault| ("text".to_owned(), told(fault)));
+            status::invalid_fields(&text, violations)
         })
+}
+
+fn told(fault: &Fault) -> String {
+    let Fault { line, column, .. } = fault;
+    format!(
+        "line {line}, column {column}: {} ({}); {}",
+        fault.message, fault.code, fault.help
+    )
 }
 
 pub(super) fn get(control: &Control, request: &wire::GetPlaybookRequest) -> Result<wire::Playbook, Status> {

@@ -163,6 +163,29 @@ async fn a_wrong_certificate_is_refused_where_none_would_do() {
 }
 
 #[tokio::test]
+async fn who_is_refused_reads_why_though_it_has_spoken_already() {
+    let house = House::new();
+    let incoming = house.listen(ClientCertificate::Required, Bounds::default());
+    let other = House::new();
+    for _ in 0..20 {
+        let client = house.client(Some(other.host("web-1")));
+        let attempt = async {
+            let mut stream = dial(&client, incoming.local_addr()).await?;
+            // As HTTP/2 does, in pieces that arrive while the refusal is on its way.
+            for _ in 0..4 {
+                stream.write_all(&[0; 256]).await?;
+                stream.flush().await?;
+                tokio::task::yield_now().await;
+            }
+            stream.read_u8().await
+        };
+        let error = timeout(LONG, attempt).await.unwrap().unwrap_err();
+        let told = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        assert!(matches!(told, Some(rustls::Error::AlertReceived(_))), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_second_handshake_of_an_agent_is_a_short_one_and_still_says_who_it_is() {
     let house = House::new();
     let mut incoming = house.listen(ClientCertificate::Optional, Bounds::default());

@@ -90,12 +90,13 @@ async fn nobody_there_or_the_wrong_one_is_exit_11() {
     let untrusted = [&list[..], &["--ca", &ca, "--cert", &mine[0], "--key", &mine[1]]].concat();
     let ran = Shell::default().run(&untrusted).await;
     assert_eq!(ran.exit, 11, "{ran:?}");
-    assert!(ran.err.contains("invalid peer certificate"), "{ran:?}");
+    assert!(ran.err.contains(&format!("the CA in {ca} has not signed")), "{ran:?}");
 
     let trusted = fake.pki.path("ca.pem").display().to_string();
     let unknown = [&list[..], &["--ca", &trusted, "--cert", &cert, "--key", &key]].concat();
     let ran = Shell::default().run(&unknown).await;
-    assert_eq!(ran.exit, 11, "{ran:?}");
+    // 4 when its refusal reaches us; the fake, unlike the coordinator, does not wait until it has.
+    assert!([4, 11].contains(&ran.exit), "{ran:?}");
 
     fake.kill().await;
     let ran = run(&fake, "rollout list").await;

@@ -20,10 +20,12 @@ pub(super) fn joining(engine: &Engine, now: Time, host: &HostId, token: &Digest)
         .get(token)
         .filter(|grant| grant.host == *host && grant.expires > now);
     match grant {
-        Some(_) => Ok(vec![Record::HostJoined { token: *token, host: host.clone() }]),
+        Some(_) => Ok(vec![Record::HostJoined {
+            token: *token,
+            host: host.clone(),
+        }]),
         None => Err(Reason::BadToken.refusal(format!(
-            "this token does not let host {host} join: it was used, has expired, or is another host's; ask for a new one \
-             with `echelon host token {host}`"
+            "this token does not let host {host} join: it was used, has expired, or is another host's"
         ))),
     }
 }

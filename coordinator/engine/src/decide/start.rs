@@ -112,12 +112,27 @@ fn looked_at(engine: &Engine, now: Time, by: &Person, id: &echelon_proto::PlanId
     match changes.is_empty() {
         true => Ok((**plan).clone()),
         false => Err(Reason::StalePlan.refusal(format!(
-            "plan {id} is stale: {}; look at the new one with `echelon plan {} --release {}`",
+            "plan {id} is stale: {}; look at the new one with `{}`",
             changes.join("; "),
-            plan.body.app,
-            plan.body.release
+            again(plan)
         ))),
     }
+}
+
+/// The command that makes the plan anew.
+fn again(plan: &Plan) -> String {
+    let body = &plan.body;
+    let mut command = format!(
+        "echelon plan {} --release {} --playbook {}",
+        body.app, body.release, body.playbook
+    );
+    if body.operation.as_str() != "deploy" {
+        command.push_str(&format!(" --operation {}", body.operation));
+    }
+    for datacenter in &body.datacenters {
+        command.push_str(&format!(" --dc {datacenter}"));
+    }
+    command
 }
 
 /// What runs is stopped where it is, what waits is dropped.
