@@ -69,10 +69,14 @@ async fn the_first_rollout_of_the_readme_runs_as_it_stands_there() {
         .kill_on_drop(true)
         .output();
     let said = time::timeout(WITHIN, shell).await.expect("it comes to an end").unwrap();
-    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&said.stdout),
+        String::from_utf8_lossy(&said.stderr),
+    );
     assert!(said.status.success(), "{}\n{out}\n{err}", said.status);
     for release in ["1.0", "1.1"] {
-        let succeeded = |line: &str| line.contains(&format!("hello {release}  SUCCEEDED")) && line.contains("3/3 hosts");
+        let succeeded =
+            |line: &str| line.contains(&format!("hello {release}  SUCCEEDED")) && line.contains("3/3 hosts");
         assert!(out.lines().any(succeeded), "{release} does not succeed:\n{out}\n{err}");
     }
     let serving = out.lines().filter(|line| line.contains("hello 1.1 serving")).count();
@@ -82,5 +86,7 @@ async fn the_first_rollout_of_the_readme_runs_as_it_stands_there() {
             time::sleep(Duration::from_millis(20)).await;
         }
     };
-    time::timeout(WITHIN, ended).await.expect("its last line ends the servers");
+    time::timeout(WITHIN, ended)
+        .await
+        .expect("its last line ends the servers");
 }
