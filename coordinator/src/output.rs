@@ -115,7 +115,13 @@ impl Output {
         let taken = self.make_room(&fence.rollout, wanted)?;
         let cut = taken < new.len() as u64;
         if taken > 0 || last || cut {
-            write(&path, &new[..taken as usize], cut, last || cut)?;
+            let written = write(&path, &new[..taken as usize], cut, last || cut);
+            if written.is_err() {
+                // Counted before it was written; a disk that is full is asked again and again for the same bytes.
+                let reached = fs::metadata(&path).map_or(0, |file| file.len().saturating_sub(held));
+                self.room().give_back(&fence.rollout, taken.saturating_sub(reached));
+            }
+            written?;
             self.changes.send_modify(|count| *count += 1);
         }
         Ok(end.max(held))

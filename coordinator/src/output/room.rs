@@ -71,6 +71,15 @@ impl Room {
         }
         taken
     }
+
+    /// Of what was counted, so much was not written after all.
+    pub(super) fn give_back(&mut self, rollout: &RolloutId, bytes: u64) {
+        if let Some(counted) = self.rollouts.get_mut(&key(rollout)) {
+            let bytes = bytes.min(*counted);
+            *counted -= bytes;
+            self.bytes -= bytes;
+        }
+    }
 }
 
 fn key(rollout: &RolloutId) -> Key {

@@ -150,3 +150,22 @@ async fn a_follower_hears_of_each_addition() {
     assert_eq!(output.read(&h1.rollout, attempt, 1, 1).unwrap(), b"n");
     assert_eq!(output.read(&h1.rollout, attempt, 3, ALL).unwrap(), b"");
 }
+
+#[test]
+fn what_could_not_be_written_takes_no_room() {
+    let folder = TempDir::new().unwrap();
+    let output = Output::open(folder.path(), 100).unwrap();
+    let (h1, h2) = (fence("r1", "h1", 1), fence("r1", "h2", 1));
+    output.append(&h1, 0, &[b'a'; 40], false).unwrap();
+    // Its file leads into a folder that is not there: it can be neither found nor made.
+    let blocked = folder.path().join("r1/h2/1.in.stall.log");
+    fs::create_dir_all(blocked.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("none/such"), &blocked).unwrap();
+    for _ in 0..10 {
+        output.append(&h2, 0, &[b'b'; 40], false).unwrap_err();
+    }
+    assert_eq!(output.bytes(), 40);
+    fs::remove_file(&blocked).unwrap();
+    assert_eq!(output.append(&h2, 0, &[b'b'; 40], false).unwrap(), 40);
+    assert_eq!(text(&output, &h2), "b".repeat(40));
+}
