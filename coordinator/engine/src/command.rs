@@ -158,6 +158,6 @@ pub struct Grant {
     pub pool: Pool,
     /// The agent's own labels are laid over these.
     pub labels: BTreeMap<Label, String>,
-    /// Of no use from then on.
+    /// Of no use from then on. The engine sets it when the token is made, whatever the wish says.
     pub expires: Time,
 }

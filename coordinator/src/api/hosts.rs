@@ -8,14 +8,11 @@ use echelon_engine::{
     host::{Host, Standing},
 };
 use echelon_playbooks::selector::Selector;
-use echelon_proto::{App, Datacenter, HostId, Label, Person, Pool, Span, Time, limits, wire::control as wire};
+use echelon_proto::{App, Datacenter, HostId, Label, Person, Pool, Time, limits, wire::control as wire};
 use tonic::Status;
 
 use super::{Control, convert, field, page::Page, status};
-use crate::{driver::wall, pki::Token};
-
-/// A join token is of use for so long.
-const TOKEN_LIFE: Span = Span::secs(600);
+use crate::pki::Token;
 
 /// A selector's text, in characters.
 const SELECTOR_CHARS_MAX: usize = 4096;
@@ -52,28 +49,24 @@ pub(super) async fn token(
     by: Person,
     request: wire::CreateJoinTokenRequest,
 ) -> Result<wire::JoinToken, Status> {
-    let expires = wall() + TOKEN_LIFE;
     let grant = Grant {
         host: field::parsed("host", HostId::new(&request.host))?,
         datacenter: field::parsed("datacenter", Datacenter::new(&request.datacenter))?,
         pool: field::parsed("pool", Pool::new(&request.pool))?,
         labels: labels(request.labels)?,
-        expires,
+        // The engine says until when.
+        expires: Time::default(),
     };
     let token = Token::generate();
-    control
-        .wish(
-            by,
-            Command::CreateToken {
-                token: token.hash(),
-                grant,
-            },
-            false,
-        )
-        .await?;
+    let command = Command::CreateToken {
+        token: token.hash(),
+        grant,
+    };
+    let (_, state) = control.wish(by, command, false).await?;
+    let expires = state.tokens.get(&token.hash()).map(|grant| grant.expires);
     Ok(wire::JoinToken {
         token: token.reveal().to_owned(),
-        expire_time: Some(convert::stamp(expires)),
+        expire_time: expires.map(convert::stamp),
     })
 }
 

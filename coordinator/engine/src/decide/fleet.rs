@@ -1,8 +1,9 @@
 //! Hosts come and go.
 
-use echelon_proto::{Digest, HostId, Time, limits::LABELS_MAX};
+use echelon_proto::{Digest, HostId, Person, Span, Time, limits::LABELS_MAX};
 
 use crate::{
+    command::Grant,
     engine::Engine,
     event::Hello,
     host::{Host, Serving, Standing},
@@ -11,6 +12,22 @@ use crate::{
     rollback::serving,
     rollout::Rollout,
 };
+
+/// Until a join token is used.
+const TOKEN_LIFE: Span = Span::secs(600);
+
+/// Its life begins now, as this engine counts: a wall clock that was put back must not make tokens that are old at once.
+pub(super) fn token(now: Time, by: &Person, token: Digest, grant: &Grant) -> Record {
+    let grant = Grant {
+        expires: now + TOKEN_LIFE,
+        ..grant.clone()
+    };
+    Record::TokenCreated {
+        token,
+        grant,
+        by: by.clone(),
+    }
+}
 
 /// A token is good once, for one host, for a while. The answer does not tell a guesser which of these it was not.
 pub(super) fn joining(engine: &Engine, now: Time, host: &HostId, token: &Digest) -> Result<Vec<Record>, Refusal> {
