@@ -262,6 +262,11 @@ impl Driver {
         })
     }
 
+    /// The one on its way will not come: the next turn begins another.
+    pub fn snapshot_failed(&mut self) {
+        self.snapshot_begun = false;
+    }
+
     /// Makes a snapshot durable and lets go of the entries that are not worth keeping beside it.
     ///
     /// # Errors

@@ -286,7 +286,7 @@ impl Talk {
                 tracing::warn!(host = %session.host(), %refusal, "the agent's word was refused");
                 session.arrive(report);
             }
-            Err(Unmet::Stopping) => session.close(Closed::Stopping),
+            Err(Unmet::Stopping | Unmet::Broken) => session.close(Closed::Stopping),
         });
         self.inbox.post(event, then).await;
         Ok(())

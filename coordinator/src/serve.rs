@@ -247,7 +247,23 @@ fn driver_ended(ended: Result<Result<(), journal::Error>, oneshot::error::RecvEr
 
 fn face_ended(face: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>) -> Result<(), Error> {
     match face {
-        Ok(result) => Ok(result?),
+        // It was not told to: a coordinator that half the world cannot reach must not look like one that was stopped.
+        Ok(Ok(())) => Err(Error::Thread("one of the faces ended by itself".into())),
+        Ok(Err(error)) => Err(error.into()),
         Err(error) => Err(Error::Thread(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_face_that_ends_untold_is_an_error_and_a_driver_that_was_told_is_none() {
+        assert!(matches!(face_ended(Ok(Ok(()))), Err(Error::Thread(_))));
+        assert!(driver_ended(Ok(Ok(()))).is_ok());
+        let (sender, ended) = oneshot::channel();
+        drop(sender);
+        assert!(matches!(driver_ended(ended.await), Err(Error::Thread(_))));
     }
 }

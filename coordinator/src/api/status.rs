@@ -16,6 +16,7 @@ pub const DOMAIN: &str = "echelon";
 pub fn of(unmet: &Unmet) -> Status {
     match unmet {
         Unmet::Refused(refusal) => refused(refusal),
+        Unmet::Broken => with_reason(Code::Unavailable, "JOURNAL_BROKEN", &unmet.to_string()),
         Unmet::Stopping => with_reason(Code::Unavailable, "STOPPING", &unmet.to_string()),
     }
 }

@@ -24,6 +24,13 @@ pub enum Unmet {
     /// Not allowed now; nothing was written.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The journal cannot be written: nothing more is decided until the coordinator is started again. Whether the wish was
+    /// granted is not known.
+    #[error(
+        "the coordinator cannot write its journal and stops (its log says why); whether this was done is not known: ask \
+         again when it is back"
+    )]
+    Broken,
     /// The coordinator stops. Whether the wish was granted is not known: ask again with the same request id.
     #[error("the coordinator is stopping; ask again in a moment")]
     Stopping,

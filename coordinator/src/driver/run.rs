@@ -5,7 +5,7 @@ use std::{
     io,
     sync::Arc,
     thread,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use echelon_engine::{Config, Event, State};
@@ -20,6 +20,10 @@ use crate::journal;
 
 /// Events of one turn. One commit serves them all; more would let the first of them wait longer for little gain.
 const TURN_EVENTS_MAX: usize = 1024;
+
+/// While something is due the clock is looked at so often: a wall clock that is put forward, or a machine that slept,
+/// makes it due earlier than was thought.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// All that is known, as of one turn.
 #[derive(Debug, Clone)]
@@ -163,10 +167,11 @@ impl<R: FnMut(Vec<Change>)> Loop<R> {
     /// Waits for letters, or until something is due by itself.
     fn wait(&mut self, letters: &mut Vec<Letter>) {
         let due = self.driver.wake_at().map(|at| at.since(self.clock.now()).duration());
+        let due = due.map(|due| due.min(LOOK_EVERY));
         let receive = self.letters.recv_many(letters, TURN_EVENTS_MAX);
         self.runtime.block_on(async {
             match due {
-                // Elapsed: nothing came, and the turn is for what is due.
+                // Elapsed: nothing came, and the turn is for what is due, if it is.
                 Some(due) => drop(tokio::time::timeout(due, receive).await),
                 None => drop(receive.await),
             }
@@ -213,14 +218,15 @@ impl<R: FnMut(Vec<Change>)> Loop<R> {
             inbox.return_snapshot(due.encode());
         });
         if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread for a snapshot; the journal goes on without it");
+            tracing::warn!(%error, "no thread for a snapshot; it is tried again");
+            self.driver.snapshot_failed();
         }
     }
 }
 
 fn refuse_all(stopped: Stopped<Then>) -> journal::Error {
     for then in stopped.waiting {
-        then(Err(Unmet::Stopping));
+        then(Err(Unmet::Broken));
     }
     stopped.error
 }
@@ -267,7 +273,7 @@ mod tests {
     fn time_goes_on_when_the_wall_s_is_put_back() {
         let ahead = wall() + echelon_proto::Span::secs(3600);
         let mut clock = Clock::at(ahead);
-        clock.since -= std::time::Duration::from_secs(5);
+        clock.since -= Duration::from_secs(5);
         let now = clock.now();
         assert!(now >= ahead + echelon_proto::Span::secs(5));
         assert!(clock.now() >= now);

@@ -197,6 +197,34 @@ fn what_was_answered_survives_the_loss_of_everything_unflushed() {
 }
 
 #[test]
+fn a_token_lives_by_the_engines_time_and_not_by_a_clock_that_was_put_back() {
+    let disk = Disk::default();
+    let mut driver = open(&disk, retention(1000, 1000));
+    let [create, join, _] = arrival("h1");
+    driver.turn(Time(50_000_000), [(stranger(), ())]).unwrap();
+    // The wall's clock is put back by hours; a token that is made now is good for its ten minutes all the same.
+    let answers = driver.turn(Time(1000), [(create.clone(), ())]).unwrap().answers;
+    assert!(answers[0].1.is_ok(), "{answers:?}");
+    let later = Time(50_000_000) + Span::secs(599);
+    let answers = driver.turn(later, [(join.clone(), ())]).unwrap().answers;
+    assert!(answers[0].1.is_ok(), "{answers:?}");
+    driver.turn(later, [(create, ())]).unwrap();
+    let answers = driver.turn(later + Span::secs(600), [(join, ())]).unwrap().answers;
+    assert!(answers[0].1.is_err(), "{answers:?}");
+}
+
+#[test]
+fn a_snapshot_that_never_comes_does_not_keep_the_next_one_away() {
+    let disk = Disk::default();
+    let mut driver = open(&disk, retention(1, 1000));
+    assert!(driver.snapshot_due().is_some());
+    driver.turn(Time(2000), [(release("1.0.0"), ())]).unwrap();
+    assert!(driver.snapshot_due().is_none(), "one is on its way");
+    driver.snapshot_failed();
+    assert!(driver.snapshot_due().is_some());
+}
+
+#[test]
 fn when_the_journal_fails_nobody_of_the_turn_hears_that_it_is_done_nor_of_any_later_turn() {
     // The turn's writes: one append for all its entries, and the commit.
     for writes in 0..2 {
@@ -352,7 +380,7 @@ async fn a_failed_journal_ends_the_driver_and_everybody_hears_that_it_stops() {
     let (inbox, running) = run(&disk);
     disk.fail_after(Some(0));
     let answer = timeout(LONG, inbox.ask(release("1.0.0"))).await.unwrap();
-    assert!(matches!(answer, Err(Unmet::Stopping)), "{answer:?}");
+    assert!(matches!(answer, Err(Unmet::Broken)), "{answer:?}");
     timeout(LONG, running.ended).await.unwrap().unwrap().unwrap_err();
     let answer = timeout(LONG, inbox.ask(release("1.1.0"))).await.unwrap();
     assert!(matches!(answer, Err(Unmet::Stopping)), "{answer:?}");

@@ -62,6 +62,20 @@ impl House {
         }
     }
 
+    /// The same, but no file of the coordinator may grow beyond so many blocks of 512 bytes: as a full disk is.
+    pub(crate) fn with_blocks(blocks: u32) -> Self {
+        let mut house = Self::new();
+        house.child.kill().unwrap();
+        house.child.wait().unwrap();
+        let mut shell = Command::new("sh");
+        // Ignored, the signal of a file that is too big becomes an error of the write.
+        let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &limit, env!("CARGO_BIN_EXE_echelon-coordinator")]);
+        shell.env("RUST_LOG", "off").stdin(Stdio::null());
+        (house.child, house.addresses) = start_by(shell, &house.data());
+        house
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -77,6 +91,11 @@ impl House {
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.wait().await
+    }
+
+    /// How it ended, by itself or told to.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
         // Not by blocking: the test's own clients have to go on in the meantime.
         let ended = async {
             loop {
@@ -86,9 +105,7 @@ impl House {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(LONG, ended)
-            .await
-            .expect("it ends when it is told to")
+        tokio::time::timeout(LONG, ended).await.expect("it ends in time")
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -201,7 +218,11 @@ pub(crate) fn program() -> Command {
 }
 
 fn start(data: &std::path::Path) -> (Child, Addresses) {
-    let mut child = program()
+    start_by(program(), data)
+}
+
+fn start_by(mut program: Command, data: &std::path::Path) -> (Child, Addresses) {
+    let mut child = program
         .args([
             "serve",
             "--listen-agents",

@@ -8,10 +8,11 @@ use echelon_proto::wire::{
     link::PhaseResult,
 };
 use tokio::time::timeout;
+use tonic::Code;
 
 use crate::{
     agent::Agent,
-    house::{House, LONG, program},
+    house::{House, LONG, program, refusal},
     rollouts::{PLAYBOOK, push, release, start, until},
 };
 
@@ -135,4 +136,40 @@ async fn a_second_coordinator_on_the_same_folder_is_refused_and_the_first_goes_o
     assert!(said.contains("in use by process"), "{said}");
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(house.is_running());
+}
+
+#[tokio::test]
+async fn on_a_full_disk_it_says_so_and_ends_and_nothing_that_it_acknowledged_is_lost() {
+    let mut house = House::with_blocks(3000);
+    let mut dora = house.person("dora", Role::Deployer).await;
+    let mut acknowledged = 0;
+    let refused = loop {
+        let bulky = control::CreateReleaseRequest {
+            url: format!("http://origin/{}", "x".repeat(2000)),
+            sha256: "a".repeat(64),
+            ..release(&format!("1.{acknowledged}.0"))
+        };
+        match timeout(LONG, dora.create_release(bulky)).await.unwrap() {
+            Ok(_) => acknowledged += 1,
+            Err(status) => break status,
+        }
+        assert!(acknowledged < 10_000, "the disk is never full");
+    };
+    assert!(acknowledged > 10, "it was full at once: {refused}");
+    assert_eq!(
+        refusal::<()>(Err(refused)),
+        (Code::Unavailable, "JOURNAL_BROKEN".to_owned())
+    );
+    assert!(
+        !house.wait().await.success(),
+        "it must not look as if it had been stopped"
+    );
+
+    house.kill_and_start_again();
+    let mut dora = house.person("dora", Role::Deployer).await;
+    for number in 0..acknowledged {
+        let name = format!("apps/web/releases/1.{number}.0");
+        let found = dora.get_release(control::GetReleaseRequest { name }).await;
+        assert!(found.is_ok(), "1.{number}.0 is lost");
+    }
 }
