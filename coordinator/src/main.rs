@@ -1,6 +1,9 @@
 //! `echelon-coordinator`: reads its flags and does what they say.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use echelon_coordinator::command::{certificate::Certificate, init::Init, journal::Look, serve::Serve};
@@ -24,7 +27,15 @@ enum Command {
     Journal(Look),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    let done = run();
+    if let Err(error) = &done {
+        let _ = writeln!(io::stderr(), "echelon-coordinator: {error:#}");
+    }
+    ExitCode::from(u8::from(done.is_err()))
+}
+
+fn run() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
