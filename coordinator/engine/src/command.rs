@@ -122,10 +122,13 @@ pub struct Act {
     pub reason: String,
     /// Refused when the rollout has changed since.
     pub etag: Option<u64>,
+    /// The same id does it to this rollout once, however often it is asked.
+    pub request_id: Option<RequestId>,
 }
 
 /// What can be done to a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verb {
     /// Give an approval gate one approval.
     Approve,

@@ -14,7 +14,7 @@ use crate::{
     host::Standing,
     outcome::Outcome,
     plan::Plan,
-    rollout::{Direction, HoldKind, LaneEnd, Settled},
+    rollout::{Asked, Direction, HoldKind, LaneEnd, Settled},
 };
 
 /// One step of the journal: what followed from one event.
@@ -81,6 +81,12 @@ pub enum Record {
         rollout: RolloutId,
         by: Person,
         reason: String,
+    },
+    /// What was asked for by this id is done; asked again, it is not done again.
+    ActServed {
+        rollout: RolloutId,
+        request: RequestId,
+        asked: Asked,
     },
     /// It stops where it is.
     AbortBegan {
@@ -289,6 +295,7 @@ impl Record {
             | Self::RolloutStarted { rollout, .. }
             | Self::RolloutHeld { rollout, .. }
             | Self::RolloutResumed { rollout, .. }
+            | Self::ActServed { rollout, .. }
             | Self::AbortBegan { rollout, .. }
             | Self::RollbackBegan { rollout, .. }
             | Self::RolloutEnded { rollout, .. }

@@ -10,7 +10,13 @@ use echelon_proto::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::PlanRequest, event::PhaseResult, host::Standing, outcome::Outcome, plan::Plan, record::Verdict, state::Map,
+    command::{PlanRequest, Verb},
+    event::PhaseResult,
+    host::Standing,
+    outcome::Outcome,
+    plan::Plan,
+    record::Verdict,
+    state::Map,
 };
 
 /// One rollout.
@@ -66,6 +72,21 @@ pub struct Rollout {
     pub activities: Vec<(Time, Activity)>,
     /// Gates decided, by itself or by people, oldest first.
     pub decisions: Vec<Decision>,
+    /// What people asked for by an id, and got.
+    pub served: Map<RequestId, Asked>,
+}
+
+/// What somebody asked for, as far as two requests with one id must agree. The reason may be told in other words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What.
+    pub verb: Verb,
+    /// Only in this lane.
+    pub datacenter: Option<Datacenter>,
+    /// Only this host.
+    pub host: Option<HostId>,
+    /// Who.
+    pub by: Person,
 }
 
 /// Where a rollout is.
@@ -507,12 +528,12 @@ impl Run {
         self.touched.is_some() && self.settled.is_none()
     }
 
-    /// done, failed, skipped, debt, rolled_back; pending while it may still go, untouched when it never did.
+    /// done, failed, skipped, debt, rolled_back; unfinished when it was begun and left there, untouched when it was not.
     #[must_use]
     pub fn outcome_name(&self) -> &'static str {
         match self.settled {
             Some(settled) => settled.name(),
-            None if self.touched.is_some() => "pending",
+            None if self.touched.is_some() => "unfinished",
             None => "untouched",
         }
     }

@@ -288,6 +288,30 @@ async fn a_failed_canary_is_taken_back_and_its_last_words_are_told() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_twice_by_one_id_is_done_once() {
+    let house = House::new();
+    let mut dora = house.person("dora", Role::Deployer).await;
+    dora.create_release(release("1.0.0")).await.unwrap();
+    dora.push_playbook(push(PLAYBOOK)).await.unwrap();
+    let host = house.join("h1", "dc1").await;
+    let mut agent = Agent::attach(&house, &host).await.unwrap();
+    let rollout = dora.create_rollout(start("1.0.0", "")).await.unwrap().into_inner();
+    agent.order().await;
+    let by_id = |id: &str| {
+        let mut request = act(&rollout, "wait");
+        request.request_id = id.into();
+        request
+    };
+    let paused = dora.pause_rollout(by_id("build-7")).await.unwrap().into_inner();
+    let again = dora.pause_rollout(by_id("build-7")).await.unwrap().into_inner();
+    assert_eq!(again.etag, paused.etag, "nothing was done");
+    let other = dora.pause_rollout(by_id("build-8")).await.unwrap_err();
+    assert_eq!(other.code(), Code::FailedPrecondition, "{other}");
+    let other = dora.resume_rollout(by_id("build-7")).await.unwrap_err();
+    assert_eq!(other.code(), Code::AlreadyExists, "{other}");
+}
+
+#[tokio::test]
 async fn output_is_kept_of_what_was_ordered_and_read_back_in_order() {
     let house = House::new();
     let mut dora = house.person("dora", Role::Deployer).await;

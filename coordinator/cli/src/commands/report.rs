@@ -137,7 +137,7 @@ fn host(host: &HostReport) -> Line {
     let (glyph, style) = match host.outcome.as_str() {
         "done" => ("✔", Style::Good),
         "failed" => ("✖", Style::Bad),
-        "skipped" | "debt" | "rolled_back" => ("⚠", Style::Warn),
+        "skipped" | "debt" | "rolled_back" | "unfinished" => ("⚠", Style::Warn),
         _ => ("•", Style::Dim),
     };
     let from = if host.from_release.is_empty() {

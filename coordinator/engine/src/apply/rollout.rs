@@ -110,6 +110,7 @@ fn create(engine: &mut Engine, now: Time, record: &Record) {
         etag: 0,
         activities: Vec::new(),
         decisions: Vec::new(),
+        served: Map::new_sync(),
     };
     engine.state.rollouts.insert_mut(rollout.clone(), created);
 }
@@ -171,6 +172,7 @@ fn whole(rollout: &mut Rollout, now: Time, record: &Record) {
             });
         }
         Record::RolloutResumed { .. } => rollout.hold = None,
+        Record::ActServed { request, asked, .. } => rollout.served.insert_mut(request.clone(), asked.clone()),
         Record::AbortBegan { text, .. } => {
             rollout.aborting = Some(text.clone());
             rollout.hold = None;

@@ -1,7 +1,7 @@
 //! What people do to a rollout.
 
 use echelon_playbooks::model::GateKind;
-use echelon_proto::{Datacenter, GateName, Person, limits::REASON_CHARS_MAX};
+use echelon_proto::{Datacenter, GateName, Person, RolloutId, limits::REASON_CHARS_MAX};
 
 use crate::{
     command::{Act, Verb},
@@ -9,7 +9,7 @@ use crate::{
     outcome::Outcome,
     record::{Record, Verdict},
     refusal::{Reason, Refusal},
-    rollout::{HoldKind, Lane, LaneEnd, LaneStage, Rollout, Settled},
+    rollout::{Asked, HoldKind, Lane, LaneEnd, LaneStage, Rollout, Settled},
 };
 
 pub(super) fn act(engine: &Engine, by: &Person, act: &Act) -> Result<Decision, Refusal> {
@@ -19,6 +19,42 @@ pub(super) fn act(engine: &Engine, by: &Person, act: &Act) -> Result<Decision, R
         .rollouts
         .get(id)
         .ok_or_else(|| Reason::NotFound.refusal(format!("there is no rollout {id}: see `echelon rollout list`")))?;
+    let asked = Asked {
+        verb: act.verb,
+        datacenter: act.datacenter.clone(),
+        host: act.host.clone(),
+        by: by.clone(),
+    };
+    // Before everything else: what was done may well be why it could not be done now.
+    if let Some(served) = act.request_id.as_ref().and_then(|request| rollout.served.get(request)) {
+        return same_again(id, served == &asked);
+    }
+    let records = wish(rollout, by, act)?;
+    let served = act.request_id.iter().map(|request| Record::ActServed {
+        rollout: id.clone(),
+        request: request.clone(),
+        asked: asked.clone(),
+    });
+    Ok(Decision {
+        records: records.into_iter().chain(served).collect(),
+        reply: Reply::Rollout(id.clone()),
+    })
+}
+
+fn same_again(id: &RolloutId, is_same: bool) -> Result<Decision, Refusal> {
+    match is_same {
+        true => Ok(Decision {
+            records: Vec::new(),
+            reply: Reply::Rollout(id.clone()),
+        }),
+        false => Err(Reason::AlreadyExists.refusal(format!(
+            "this request id did something else to {id}: every request needs an id of its own"
+        ))),
+    }
+}
+
+fn wish(rollout: &Rollout, by: &Person, act: &Act) -> Result<Vec<Record>, Refusal> {
+    let id = &act.rollout;
     if act.etag.is_some_and(|etag| etag != rollout.etag) {
         return Err(Reason::EtagMismatch.refusal(format!("{id} has changed since you looked: look again")));
     }
@@ -43,7 +79,7 @@ pub(super) fn act(engine: &Engine, by: &Person, act: &Act) -> Result<Decision, R
         return Err(Reason::WrongState.refusal(format!("{id} is over: {}{}", rollout.ending, hint(rollout, act.verb))));
     }
     let wish = Wish { rollout, by, act };
-    let records = match act.verb {
+    match act.verb {
         Verb::Approve => wish.approve(),
         Verb::Reject => wish.reject(),
         Verb::Pause => wish.pause(),
@@ -53,11 +89,7 @@ pub(super) fn act(engine: &Engine, by: &Person, act: &Act) -> Result<Decision, R
         Verb::Skip => wish.skip(),
         Verb::Abort => wish.abort(),
         Verb::Rollback => wish.rollback(),
-    }?;
-    Ok(Decision {
-        records,
-        reply: Reply::Rollout(id.clone()),
-    })
+    }
 }
 
 fn hint(rollout: &Rollout, verb: Verb) -> String {

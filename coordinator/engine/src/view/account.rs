@@ -13,7 +13,7 @@ use crate::{
 /// The account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportView {
-    /// done, failed, skipped, debt, rolled_back, untouched, pending.
+    /// done, failed, skipped, debt, rolled_back, untouched, unfinished; pending while it may still go.
     pub outcomes: BTreeMap<&'static str, u32>,
     /// Of each phase that ran.
     pub phases: Vec<PhaseTimes>,

@@ -266,6 +266,7 @@ impl Script {
                 ("dc", datacenter) => act.datacenter = Some(name(datacenter)),
                 ("host", host) => act.host = Some(name(host)),
                 ("etag", etag) => act.etag = Some(name(etag)),
+                ("id", id) => act.request_id = Some(name(id)),
                 ("reason", "none") => act.reason = String::new(),
                 other => panic!("{other:?}"),
             }

@@ -173,6 +173,7 @@ impl World {
             host: None,
             reason: "test".into(),
             etag: None,
+            request_id: None,
         }
     }
 

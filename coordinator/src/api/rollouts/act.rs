@@ -14,7 +14,6 @@ pub(in crate::api) async fn act(
 ) -> Result<Response<wire::Rollout>, Status> {
     let by = person(&request)?;
     let request = request.into_inner();
-    field::request_id(&request.request_id)?;
     let (_, _, rollout) = super::named(control, &request.name)?;
     let act = Act {
         verb,
@@ -23,6 +22,7 @@ pub(in crate::api) async fn act(
         host: field::optional("host", &request.host)?,
         reason: field::reason(request.reason)?,
         etag: field::optional("etag", &request.etag)?,
+        request_id: field::request_id(&request.request_id)?,
     };
     let (_, state) = control.wish(by, Command::Act(act), request.validate_only).await?;
     let now = control.latest().1;
