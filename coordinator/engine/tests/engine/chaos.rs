@@ -214,8 +214,18 @@ fn wish(world: &mut World, chance: &mut Chance, host: &str) {
         act.datacenter = Some(name(["dc1", "dc2", "dc3"][chance.below(3)]));
     }
     let by = ["alice", "bob"][chance.below(2)];
+    if chance.below(3) == 0 {
+        act.request_id = Some(name(&format!("q{}", world.journal.len())));
+    }
     // A refusal is as good an answer as any: that it changes nothing is checked where it is given.
-    drop(world.command(by, Command::Act(act)));
+    let done = world.command(by, Command::Act(act.clone())).is_ok();
+    if done && act.request_id.is_some() {
+        if chance.below(4) == 0 {
+            restart(world, chance);
+        }
+        let again = world.command(by, Command::Act(act)).unwrap();
+        assert_eq!(again.records, Vec::new(), "a request was served twice");
+    }
 }
 
 fn start(world: &mut World, chance: &mut Chance) {
