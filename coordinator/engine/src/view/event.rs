@@ -180,7 +180,7 @@ fn host_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Reco
 
 fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Record) -> Option<EventView> {
     let line = |kind, host: &HostId, phase: &PhaseName, text: String| {
-        let event = EventView::new(id, at, kind, format!("{phase}{text}")).on(host, rollout);
+        let event = EventView::new(id, at, kind, text).on(host, rollout);
         EventView {
             phase: Some(phase.clone()),
             ..event
@@ -201,7 +201,7 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
                 Direction::Undo => ", taking back",
                 Direction::Return => ", going back",
             };
-            let text = format!(": {} to {} (attempt {attempt}{back})", from.state, after.state);
+            let text = format!("begins: {} to {} (attempt {attempt}{back})", from.state, after.state);
             line("phase_started", host, phase, text)
         }
         Record::PhaseEnded {
@@ -226,7 +226,7 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
                 "phase_ended",
                 host,
                 phase,
-                format!(" {}{code}{message}{again}", result.name().replace('_', " ")),
+                format!("{}{code}{message}{again}", result.name().replace('_', " ")),
             )
         }
         _ => return None,

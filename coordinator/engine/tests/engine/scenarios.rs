@@ -145,12 +145,10 @@ impl Script {
                 let place = [
                     event.datacenter.map(|dc| dc.to_string()),
                     event.wave.map(|wave| wave.to_string()),
+                    event.host.map(|host| host.to_string()),
+                    event.phase.map(|phase| phase.to_string()),
                 ];
-                let place = place
-                    .into_iter()
-                    .flatten()
-                    .chain(event.host.map(|host| host.to_string()));
-                let place = place.collect::<Vec<_>>().join("/");
+                let place = place.into_iter().flatten().collect::<Vec<_>>().join("/");
                 let actor = event.actor.map(|actor| format!(" [{actor}]")).unwrap_or_default();
                 let space = if place.is_empty() { "" } else { " " };
                 writeln!(
