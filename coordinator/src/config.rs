@@ -13,7 +13,7 @@
 //!
 //! [[webhooks]]
 //! url = "https://chat.example/hook"
-//! events = ["rollout_created", "gate_decided"]  # left out: all
+//! events = ["rollout_held", "rollout_ended"]  # also rollout_started, approval_needed, rollback_began; left out: all
 //! ```
 
 use std::{
@@ -24,6 +24,7 @@ use std::{
 };
 
 use clap::Args;
+use echelon_engine::notice::{Occasion, UnknownOccasion};
 use echelon_proto::Span;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -66,9 +67,9 @@ pub struct WebhookConfig {
     /// Where to post.
     #[serde(deserialize_with = "parsed")]
     pub url: Url,
-    /// Kinds of events; empty: all.
+    /// On what occasions; empty: all.
     #[serde(default)]
-    pub events: Vec<String>,
+    pub events: Vec<Occasion>,
 }
 
 /// The whole config.
@@ -271,8 +272,8 @@ impl FromStr for WebhookConfig {
             events: events
                 .split(',')
                 .filter(|event| !event.is_empty())
-                .map(str::to_owned)
-                .collect(),
+                .map(|event| event.parse().map_err(|error: UnknownOccasion| error.to_string()))
+                .collect::<Result<_, _>>()?,
         })
     }
 }

@@ -37,11 +37,11 @@ const UNSAFE: [&str; 1] = ["agent/src/host/account.rs"];
 
 /// Records are applied and told by families, each in a file of its own, whose `match` leaves the other families alone.
 const BY_FAMILY: [(&str, &str); 6] = [
-    ("coordinator/engine/src/advance.rs", "Record"),
     ("coordinator/engine/src/apply.rs", "Record"),
     ("coordinator/engine/src/apply/fleet.rs", "Record"),
     ("coordinator/engine/src/apply/rollout.rs", "Record"),
     ("coordinator/engine/src/apply/rollout/", "Record"),
+    ("coordinator/engine/src/notice.rs", "Record"),
     ("coordinator/engine/src/view/event.rs", "Record"),
 ];
 

@@ -13,7 +13,6 @@ mod wake;
 use echelon_proto::{RolloutId, Time};
 
 use crate::{
-    effect::Notification,
     engine::Engine,
     record::Record,
     rollout::{LaneStage, Rollout, Status},
@@ -39,35 +38,7 @@ impl Turn<'_> {
     }
 
     fn emit(&mut self, record: Record) {
-        self.engine.apply(self.now, &record);
-        let word = self.engine.config.notify.then(|| self.word(&record)).flatten();
-        self.records.push(record);
-        if let Some(notification) = word {
-            self.emit(Record::NotificationRaised { notification });
-        }
-    }
-
-    /// What the outside hears of this record.
-    fn word(&self, record: &Record) -> Option<Notification> {
-        let (kind, text) = match record {
-            Record::RolloutStarted { .. } => ("rollout_started", String::new()),
-            Record::ApprovalAsked { datacenter, gate, .. } => {
-                ("approval_needed", format!("{gate} in {datacenter} waits for approval"))
-            }
-            Record::RolloutHeld { text, .. } => ("rollout_held", text.clone()),
-            Record::RollbackBegan { text, .. } => ("rollback_began", text.clone()),
-            Record::RolloutEnded { outcome, text, .. } => ("rollout_ended", format!("{}: {text}", outcome.name())),
-            _ => return None,
-        };
-        let rollout = self.rollout(record.rollout()?)?;
-        Some(Notification {
-            number: self.state().notifications_made + 1,
-            rollout: rollout.id.clone(),
-            app: rollout.app.clone(),
-            release: rollout.release.clone(),
-            kind: kind.into(),
-            text,
-        })
+        self.engine.enact(self.now, record, &mut self.records);
     }
 }
 

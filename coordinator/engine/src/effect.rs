@@ -5,7 +5,7 @@ use echelon_playbooks::model::Action;
 use echelon_proto::{App, Fence, HostId, ReleaseName, RolloutId, Span, StateName};
 use serde::{Deserialize, Serialize};
 
-use crate::{command::Artifact, host::Standing};
+use crate::{command::Artifact, host::Standing, notice::Occasion};
 
 /// Which effect: at most one of a key is owed at a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,8 +77,8 @@ pub struct Notification {
     pub app: App,
     /// To which version.
     pub release: ReleaseName,
-    /// `rollout_started`, `approval_needed`, `rollout_held`, `rollback_began`, `rollout_ended`
-    pub kind: String,
+    /// On what occasion.
+    pub kind: Occasion,
     /// One line.
     pub text: String,
 }

@@ -10,6 +10,7 @@ use echelon_proto::{PlanId, RolloutId, Span, Time};
 use crate::{
     effect::{Effect, Key},
     event::Event,
+    notice::notice,
     record::Record,
     refusal::Refusal,
     state::State,
@@ -109,11 +110,25 @@ impl Engine {
 
     /// Decides on an event and applies what follows.
     pub fn step(&mut self, now: Time, event: &Event) -> Result<Decision, Refusal> {
-        let decision = self.decide(now, event)?;
-        for record in &decision.records {
-            self.apply(now, record);
+        let Decision { records, reply } = self.decide(now, event)?;
+        let mut enacted = Vec::with_capacity(records.len());
+        for record in records {
+            self.enact(now, record, &mut enacted);
         }
-        Ok(decision)
+        Ok(Decision {
+            records: enacted,
+            reply,
+        })
+    }
+
+    /// Applies the record, and the word to the outside that it is worth.
+    pub(crate) fn enact(&mut self, now: Time, record: Record, enacted: &mut Vec<Record>) {
+        self.apply(now, &record);
+        let notice = self.config.notify.then(|| notice(&self.state, &record)).flatten();
+        enacted.push(record);
+        if let Some(notification) = notice {
+            self.enact(now, Record::NotificationRaised { notification }, enacted);
+        }
     }
 
     /// Everything that follows by itself at this time, applied. Called once a turn, after its events, and when

@@ -16,6 +16,7 @@ mod engine;
 pub mod event;
 pub mod gate;
 pub mod host;
+pub mod notice;
 pub mod outcome;
 mod owed;
 pub mod plan;

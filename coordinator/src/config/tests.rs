@@ -43,17 +43,17 @@ fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
         output_bytes_max = 2000000
         [[webhooks]]
         url = "https://a.example/x=y"
-        events = ["wave_opened"]
+        events = ["rollout_held"]
     "#;
     let hook = |url: &str, events: &[&str]| WebhookConfig {
         url: url.parse().unwrap(),
-        events: events.iter().map(|&event| event.into()).collect(),
+        events: events.iter().map(|&event| event.parse().unwrap()).collect(),
     };
     let file = Config {
         data: "/a".into(),
         listen_agents: "127.0.0.1:1".parse().unwrap(),
         listen_people: "127.0.0.1:2".parse().unwrap(),
-        webhooks: vec![hook("https://a.example/x=y", &["wave_opened"])],
+        webhooks: vec![hook("https://a.example/x=y", &["rollout_held"])],
         heartbeat_ms: 1000,
         unreachable_after: Span::secs(5),
         snapshot_every: 3,
@@ -63,14 +63,14 @@ fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
     assert_eq!(load(text, &[]).unwrap(), file);
     let flags = "--data /b --listen-agents 127.0.0.1:3 --listen-people [::1]:4 --heartbeat-ms 2000 \
                  --unreachable-after 1m --snapshot-every 5 --keep-entries 6 --output-bytes-max 3000000 \
-                 --webhook http://b.example/?q=1 --webhook wave_opened,gate_decided=http://c.example/";
+                 --webhook http://b.example/?q=1 --webhook rollout_held,rollout_ended=http://c.example/";
     let over = Config {
         data: "/b".into(),
         listen_agents: "127.0.0.1:3".parse().unwrap(),
         listen_people: "[::1]:4".parse().unwrap(),
         webhooks: vec![
             hook("http://b.example/?q=1", &[]),
-            hook("http://c.example/", &["wave_opened", "gate_decided"]),
+            hook("http://c.example/", &["rollout_held", "rollout_ended"]),
         ],
         heartbeat_ms: 2000,
         unreachable_after: Span::secs(60),
@@ -88,6 +88,10 @@ fn a_fault_is_told_with_its_place_and_how_to_mend_it() {
         (
             "[[webhooks]]\nurl = 'http://x/'\nevent = []",
             &["line 3", "unknown field `event`", "`events`"],
+        ),
+        (
+            "[[webhooks]]\nurl = 'http://x/'\nevents = ['wave_opened']",
+            &["line 3", "wave_opened", "rollout_held"],
         ),
         ("unreachable_after = 30", &["line 1", "string"]),
         ("unreachable_after = 'soon'", &["line 1", "30s"]),

@@ -91,7 +91,7 @@ impl Notify {
         let mut delivered = true;
         for receiver in self.receivers.iter().filter(|receiver| wants(receiver, notification)) {
             if let Err(error) = self.webhook.post(&receiver.url, notification).await {
-                tracing::warn!(%error, kind = notification.kind, rollout = %notification.rollout, "not told");
+                tracing::warn!(%error, kind = %notification.kind, rollout = %notification.rollout, "not told");
                 delivered = false;
             }
         }
@@ -109,6 +109,7 @@ fn wants(receiver: &WebhookConfig, notification: &Notification) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use echelon_engine::notice::Occasion;
     use echelon_proto::{App, ReleaseName, RolloutId};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -119,13 +120,13 @@ mod tests {
     use super::*;
     use crate::{driver::Letter, runner::webhook::Patience};
 
-    fn owed(number: u64, kind: &str) -> Change {
+    fn owed(number: u64, kind: Occasion) -> Change {
         let notification = Notification {
             number,
             rollout: RolloutId::new("r1").unwrap(),
             app: App::new("web").unwrap(),
             release: ReleaseName::new("1.0.0").unwrap(),
-            kind: kind.into(),
+            kind,
             text: "it began".into(),
         };
         (Key::Notify(number), Some(Arc::new(Effect::Notify(notification))))
@@ -139,7 +140,7 @@ mod tests {
             .unwrap();
         let receivers = vec![WebhookConfig {
             url,
-            events: vec!["rollout_started".into()],
+            events: vec![Occasion::RolloutStarted],
         }];
         let (inbox, mut letters) = Inbox::new();
         let patience = Patience {
@@ -148,7 +149,7 @@ mod tests {
         };
         let notify = Notify::new(receivers, Webhook::new(patience).unwrap(), inbox);
         let running = tokio::spawn(notify.clone().run());
-        notify.changed(&[owed(1, "rollout_started"), owed(2, "rollout_ended")]);
+        notify.changed(&[owed(1, Occasion::RolloutStarted), owed(2, Occasion::RolloutEnded)]);
 
         let (mut stream, _) = timeout(Duration::from_secs(30), listener.accept())
             .await

@@ -35,6 +35,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let config = echelon_engine::Config {
             rollouts_kept: 5,
+            notify: true,
             ..echelon_engine::Config::default()
         };
         let mut world = Self {
