@@ -79,6 +79,9 @@ async fn forward(scene: &mut Scene, arguments: &Arguments) -> anyhow::Result<()>
         3,
         "1.1.0 goes out: canary, early, rest, in all four datacenters at once",
     );
+    screen::note(
+        "of a datacenter's two hosts the canary is one; early (50 %) has none besides, and falls away; rest is the other",
+    );
     let before = scene.newest().await?.name;
     let cli = scene.coordinator.cli(Person::Alice);
     let words = [
