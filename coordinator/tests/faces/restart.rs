@@ -13,7 +13,7 @@ use tonic::Code;
 use crate::{
     agent::Agent,
     house::{House, LONG, program, refusal},
-    rollouts::{PLAYBOOK, push, release, start, until},
+    rollouts::{Begun, PLAYBOOK, begun, push, release, start, until},
 };
 
 #[tokio::test]
@@ -100,12 +100,7 @@ fn look_into_the_journal(house: &House) {
 async fn told_to_stop_it_ends_every_stream_and_itself_with_success() {
     let mut house = House::new();
     let mut dora = house.person("dora", Role::Deployer).await;
-    dora.create_release(release("1.0.0")).await.unwrap();
-    dora.push_playbook(push(PLAYBOOK)).await.unwrap();
-    let host = house.join("h1", "dc1").await;
-    let mut agent = Agent::attach(&house, &host).await.unwrap();
-    let rollout = dora.create_rollout(start("1.0.0", "")).await.unwrap().into_inner();
-    agent.order().await;
+    let Begun { mut agent, rollout, .. } = begun(&house, &mut dora).await;
     let request = control::WatchRolloutRequest {
         name: rollout.name,
         from_sequence: 0,

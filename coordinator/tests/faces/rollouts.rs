@@ -3,14 +3,14 @@
 use echelon_coordinator::pki::Role;
 use echelon_proto::wire::{
     control::{self, RolloutState, control_client::ControlClient},
-    link::{OutputChunk, PhaseResult},
+    link::{Order, OutputChunk, PhaseResult},
 };
 use tokio::time::timeout;
 use tonic::{Code, transport::Channel};
 
 use crate::{
     agent::Agent,
-    house::{House, LONG, refusal},
+    house::{House, Joined, LONG, refusal},
 };
 
 pub(crate) const PLAYBOOK: &str = r#"
@@ -116,7 +116,29 @@ async fn fleet(
     }
 }
 
-/// Watches until the rollout is in this state, or over; gives it as it is then, and the events.
+/// A rollout to the one host there is, whose first order has come.
+pub(crate) struct Begun {
+    pub(crate) host: Joined,
+    pub(crate) agent: Agent,
+    pub(crate) rollout: control::Rollout,
+    pub(crate) order: Order,
+}
+
+pub(crate) async fn begun(house: &House, dora: &mut ControlClient<Channel>) -> Begun {
+    dora.create_release(release("1.0.0")).await.unwrap();
+    dora.push_playbook(push(PLAYBOOK)).await.unwrap();
+    let host = house.join("h1", "dc1").await;
+    let mut agent = Agent::attach(house, &host).await.unwrap();
+    let rollout = dora.create_rollout(start("1.0.0", "")).await.unwrap().into_inner();
+    let order = agent.order().await;
+    Begun {
+        host,
+        agent,
+        rollout,
+        order,
+    }
+}
+
 pub(crate) async fn until(
     client: &mut ControlClient<Channel>,
     name: &str,
@@ -291,12 +313,9 @@ async fn a_failed_canary_is_taken_back_and_its_last_words_are_told() {
 async fn what_is_asked_for_twice_by_one_id_is_done_once() {
     let house = House::new();
     let mut dora = house.person("dora", Role::Deployer).await;
-    dora.create_release(release("1.0.0")).await.unwrap();
-    dora.push_playbook(push(PLAYBOOK)).await.unwrap();
-    let host = house.join("h1", "dc1").await;
-    let mut agent = Agent::attach(&house, &host).await.unwrap();
-    let rollout = dora.create_rollout(start("1.0.0", "")).await.unwrap().into_inner();
-    agent.order().await;
+    let Begun {
+        rollout, agent: _agent, ..
+    } = begun(&house, &mut dora).await;
     let by_id = |id: &str| {
         let mut request = act(&rollout, "wait");
         request.request_id = id.into();
@@ -315,12 +334,12 @@ async fn what_is_asked_for_twice_by_one_id_is_done_once() {
 async fn output_is_kept_of_what_was_ordered_and_read_back_in_order() {
     let house = House::new();
     let mut dora = house.person("dora", Role::Deployer).await;
-    dora.create_release(release("1.0.0")).await.unwrap();
-    dora.push_playbook(push(PLAYBOOK)).await.unwrap();
-    let host = house.join("h1", "dc1").await;
-    let mut agent = Agent::attach(&house, &host).await.unwrap();
-    let rollout = dora.create_rollout(start("1.0.0", "")).await.unwrap().into_inner();
-    let order = agent.order().await;
+    let Begun {
+        host,
+        mut agent,
+        rollout,
+        order,
+    } = begun(&house, &mut dora).await;
 
     let request = control::ReadLogsRequest {
         name: rollout.name.clone(),

@@ -8,21 +8,20 @@ use echelon_proto::wire::{
 use tokio::time::timeout;
 
 use crate::{
-    agent::Agent,
     house::{House, LONG},
-    rollouts::{PLAYBOOK, act, push, release, start},
+    rollouts::{Begun, act, begun},
 };
 
 #[tokio::test]
 async fn a_watcher_that_does_not_read_misses_what_lies_between_and_gets_the_end() {
     let house = House::new();
     let mut dora = house.person("dora", Role::Deployer).await;
-    dora.create_release(release("1.0.0")).await.unwrap();
-    dora.push_playbook(push(PLAYBOOK)).await.unwrap();
-    let host = house.join("h1", "dc1").await;
-    let mut agent = Agent::attach(&house, &host).await.unwrap();
-    let rollout = dora.create_rollout(start("1.0.0", "")).await.unwrap().into_inner();
-    let order = agent.order().await;
+    let Begun {
+        mut agent,
+        rollout,
+        order,
+        ..
+    } = begun(&house, &mut dora).await;
     let obeying = {
         agent.report_and_wait(&order, PhaseResult::Done).await;
         agent.obey(|_| PhaseResult::Done)
