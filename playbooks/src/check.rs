@@ -15,6 +15,8 @@ mod reach;
 mod stages;
 mod value;
 
+use std::collections::BTreeMap;
+
 use echelon_proto::{Digest, limits::PLAYBOOK_BYTES_MAX};
 
 use crate::{
@@ -124,6 +126,8 @@ fn playbook(lint: &mut Lint<'_>, root: &Node, digest: Digest) -> Option<Playbook
         name: name?,
         version: version?,
         digest,
+        base: None,
+        params: BTreeMap::new(),
         hosts: hosts?,
         machine: machine.machine?,
         lanes: lanes?,
@@ -131,6 +135,7 @@ fn playbook(lint: &mut Lint<'_>, root: &Node, digest: Digest) -> Option<Playbook
         gates: gates.gates?,
         on_failure: on_failure?,
         rollback: rollback?,
+        invariants: Vec::new(),
     })
 }
 

@@ -3,18 +3,25 @@
 
 mod action;
 mod gate;
+mod invariant;
 mod machine;
+mod param;
 mod stage;
 
 use std::collections::BTreeMap;
 
-use echelon_proto::{Datacenter, Digest, GateName, PlaybookName};
+use echelon_proto::{Datacenter, Digest, GateName, ParamName, PlaybookName, WaveName};
 use serde::{Deserialize, Serialize};
 
-pub use action::{Action, ArtifactVerb, HttpCheck, Repeat, Run, SystemdVerb, TcpCheck, WhichRelease};
+pub use action::{
+    Action, ArtifactVerb, Balance, BalancerVerb, Content, FileSpec, HttpCheck, Limits, Poll, Repeat, Run, SystemdVerb,
+    TcpCheck, WhichRelease,
+};
 pub use gate::{Gate, GateKind, Rule};
-pub use machine::{Machine, Operation, Phase, ReleaseGoal, Retry, State, Traffic};
-pub use stage::{Amount, Budget, BudgetScope, Deploy, Stage, Wave, Waves};
+pub use invariant::{Ask, Invariant};
+pub use machine::{Machine, Monitor, OnTimeout, Operation, Phase, Place, ReleaseGoal, Retry, State, Traffic};
+pub use param::{Param, ParamKind};
+pub use stage::{Amount, Budget, BudgetScope, Deploy, Grouping, HostKey, Override, Stage, Wave, Waves};
 
 use crate::selector::Selector;
 
@@ -27,6 +34,12 @@ pub struct Playbook {
     pub version: u32,
     /// Of the text it was read from.
     pub digest: Digest,
+    /// The playbook that it extends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+    /// What can be set when it is used, by name, with the values that it was read with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<ParamName, Param>,
     /// Which hosts it is for.
     pub hosts: Selection,
     /// Where a host can stand, and what moves it.
@@ -41,6 +54,20 @@ pub struct Playbook {
     pub on_failure: OnFailure,
     /// How it goes back.
     pub rollback: Rollback,
+    /// What must hold before a host may leave service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invariants: Vec<Invariant>,
+}
+
+/// The playbook that another one extends: its machine, and all that the other does not say itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Its name.
+    pub name: PlaybookName,
+    /// Which version.
+    pub version: u32,
+    /// Of its text.
+    pub digest: Digest,
 }
 
 /// Which hosts.
@@ -54,6 +81,22 @@ pub struct Selection {
     pub expect_min: Option<u32>,
     /// And at the most.
     pub expect_max: Option<u32>,
+    /// What becomes of a host that cannot be reached when its turn comes.
+    #[serde(default)]
+    pub unreachable: Unreachable,
+}
+
+/// What becomes of a host that has been out of reach for longer than is patient when its turn comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unreachable {
+    /// The rollout goes on without it; somebody owes it a visit.
+    #[default]
+    Debt,
+    /// Its wave waits for it.
+    Wait,
+    /// It has failed, and counts against the failure budget.
+    Fail,
 }
 
 /// The lanes of a rollout.
@@ -63,6 +106,27 @@ pub struct Lanes {
     pub datacenters: Option<Vec<Datacenter>>,
     /// What the other lanes do when one fails.
     pub on_lane_failure: OnLaneFailure,
+    /// Whether lanes wait for one another.
+    #[serde(default)]
+    pub coupling: Coupling,
+}
+
+/// Whether lanes wait for one another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coupling {
+    /// Each goes at its own pace.
+    #[default]
+    Free,
+    /// A wave opens in a lane when every lane has passed the waves before it that have the same names.
+    Lockstep,
+    /// One datacenter goes first: the others open nothing before it has passed this wave.
+    Lead {
+        /// Which goes first.
+        datacenter: Datacenter,
+        /// The wave that it must have passed.
+        lag: WaveName,
+    },
 }
 
 /// What the other lanes do when one fails. The failed lane itself does what the rule of its gate or budget says.

@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Action, ArtifactVerb, Retry, State, Traffic, WhichRelease};
+    use crate::model::{Action, ArtifactVerb, OnTimeout, Place, Retry, State, Traffic, WhichRelease};
 
     fn state(name: &str) -> StateName {
         StateName::new(name).unwrap()
@@ -135,7 +135,10 @@ mod tests {
                 release: WhichRelease::Target,
                 keep: None,
             },
+            on: Place::Host,
+            when: None,
             timeout: Span::secs(1),
+            on_timeout: OnTimeout::Fail,
             retry: Retry::default(),
             verify: None,
             undo: None,
@@ -147,10 +150,11 @@ mod tests {
         let plain = State {
             traffic: Traffic::None,
             point_of_no_return: false,
+            monitor: None,
         };
         Machine {
             initial: state(states[0]),
-            states: states.iter().map(|name| (state(name), plain)).collect(),
+            states: states.iter().map(|name| (state(name), plain.clone())).collect(),
             phases,
             compensations: vec![],
             operations: BTreeMap::new(),

@@ -109,6 +109,8 @@ names! {
     OperationName = "operation";
     /// A wave of a playbook.
     WaveName = "wave";
+    /// A parameter of a playbook.
+    ParamName = "parameter";
     /// A gate of a playbook.
     GateName = "gate";
     /// A plan: its fingerprint, shortened.

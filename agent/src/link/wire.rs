@@ -209,6 +209,7 @@ fn action_in(action: Option<wire::Action>) -> Result<order::Action, String> {
             verb: artifact_verb(artifact.verb())?,
             keep: (artifact.keep > 0).then_some(artifact.keep),
         }),
+        Kind::Poll(_) | Kind::File(_) | Kind::Note(_) => return Err("an action is of no kind this agent knows".into()),
     })
 }
 

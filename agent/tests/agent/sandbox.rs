@@ -181,5 +181,7 @@ pub(crate) fn order(attempt: u32, script: &str) -> Order {
         verify: None,
         after: Some(standing("running")),
         from_state: "stopped".to_owned(),
+        guards: Vec::new(),
+        variables: Default::default(),
     }
 }

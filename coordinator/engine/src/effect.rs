@@ -1,7 +1,9 @@
 //! What the world still owes the state: computed from state, never emitted and forgotten. Runners hold the set that is
 //! owed against what they have in flight; that is the only start and stop of anything outside.
 
-use echelon_playbooks::model::Action;
+use std::collections::BTreeMap;
+
+use echelon_playbooks::model::{Action, Place};
 use echelon_proto::{App, Fence, HostId, ReleaseName, RolloutId, Span, StateName};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,12 @@ pub struct Order {
     pub from: StateName,
     /// Where it stands when the phase is done.
     pub after: Standing,
+    /// Who carries it out.
+    pub on: Place,
+    /// By name; asked on the host before anything else.
+    pub guards: Vec<(String, Action<String>)>,
+    /// What template files of the order may name: `host.name`, `host.labels.port`, ...
+    pub variables: BTreeMap<String, String>,
 }
 
 /// A probe on one host.

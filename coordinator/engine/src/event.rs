@@ -115,6 +115,8 @@ pub enum PhaseResult {
     Refused,
     /// How it ended is not known.
     Lost,
+    /// Something that must hold before it does not: nothing was run, and it is asked again.
+    HeldBack,
 }
 
 impl PhaseResult {
@@ -123,7 +125,7 @@ impl PhaseResult {
     pub fn is_good(self) -> bool {
         match self {
             Self::Done | Self::AlreadyDone => true,
-            Self::Failed | Self::TimedOut | Self::Refused | Self::Lost => false,
+            Self::Failed | Self::TimedOut | Self::Refused | Self::Lost | Self::HeldBack => false,
         }
     }
 
@@ -137,6 +139,7 @@ impl PhaseResult {
             Self::TimedOut => "timed_out",
             Self::Refused => "refused",
             Self::Lost => "lost",
+            Self::HeldBack => "held_back",
         }
     }
 }

@@ -87,9 +87,14 @@ pub(crate) fn order_for(
             verb: ArtifactVerb::Remove | ArtifactVerb::Prune,
             ..
         } => artifact(&current.from.release),
-        Action::Artifact { .. } | Action::Run(_) | Action::Http(_) | Action::Tcp(_) | Action::Systemd { .. } => {
-            artifact(&current.release)
-        }
+        Action::Artifact { .. }
+        | Action::Run(_)
+        | Action::Http(_)
+        | Action::Tcp(_)
+        | Action::Systemd { .. }
+        | Action::Poll(_)
+        | Action::File(_)
+        | Action::Balancer(_) => artifact(&current.release),
     };
     let planned = rollout.plan.lanes.get(run.lane)?.waves.get(run.wave)?;
     let name = release.as_ref().map(|artifact| &artifact.release);
@@ -114,6 +119,9 @@ pub(crate) fn order_for(
         timeout: phase.timeout,
         from: current.from.state.clone(),
         after: current.after.clone(),
+        on: phase.on,
+        guards: Vec::new(),
+        variables: BTreeMap::new(),
     })
 }
 

@@ -89,6 +89,7 @@ pub(super) fn report(host: &HostId, report: wire::Report) -> Result<Event, Statu
         WireResult::TimedOut => PhaseResult::TimedOut,
         WireResult::Refused => PhaseResult::Refused,
         WireResult::Lost => PhaseResult::Lost,
+        WireResult::HeldBack => PhaseResult::HeldBack,
     };
     Ok(Event::HostReported(Report {
         fence: fence(host, report.fence)?,

@@ -5,7 +5,9 @@ use echelon_engine::{
     effect::{Effect, Order, Watch},
     host::Standing,
 };
-use echelon_playbooks::model::{Action, ArtifactVerb, HttpCheck, Run, SystemdVerb, TcpCheck};
+use echelon_playbooks::model::{
+    Action, ArtifactVerb, Content, FileSpec, HttpCheck, Limits, Run, SystemdVerb, TcpCheck,
+};
 use echelon_proto::{
     App, Fence, ReleaseName,
     wire::link::{self as wire, CoordinatorMessage, action::Kind, coordinator_message::Body},
@@ -42,6 +44,15 @@ fn order(order: &Order) -> wire::Order {
         verify: order.verify.as_ref().map(action),
         after: Some(standing(&order.app, &order.after)),
         from_state: order.from.to_string(),
+        guards: order.guards.iter().map(guard).collect(),
+        variables: order.variables.clone().into_iter().collect(),
+    }
+}
+
+fn guard((name, ask): &(String, Action<String>)) -> wire::Guard {
+    wire::Guard {
+        name: name.clone(),
+        ask: Some(action(ask)),
     }
 }
 
@@ -84,8 +95,8 @@ fn standing(app: &App, standing: &Standing) -> wire::Standing {
     }
 }
 
-fn action(action: &Action<String>) -> wire::Action {
-    let kind = match action {
+fn action(doing: &Action<String>) -> wire::Action {
+    let kind = match doing {
         Action::Run(program) => Kind::Run(run(program)),
         Action::Http(check) => Kind::Http(http(check)),
         Action::Tcp(check) => Kind::Tcp(tcp(check)),
@@ -97,6 +108,14 @@ fn action(action: &Action<String>) -> wire::Action {
             verb: artifact_verb(*verb).into(),
             keep: keep.unwrap_or(0),
         }),
+        Action::Poll(poll) => Kind::Poll(Box::new(wire::Poll {
+            ask: Some(Box::new(action(&poll.ask))),
+            every_ms: poll.every.0,
+            until: poll.until.to_string(),
+        })),
+        Action::File(spec) => Kind::File(file(spec)),
+        // Done by the coordinator before the order goes to the host.
+        Action::Balancer(_) => Kind::Note(wire::Note {}),
     };
     wire::Action { kind: Some(kind) }
 }
@@ -107,6 +126,29 @@ fn run(run: &Run<String>) -> wire::Run {
         env: run.env.clone().into_iter().collect(),
         cwd: run.cwd.clone().unwrap_or_default(),
         user: run.user.clone().unwrap_or_default(),
+        limits: (!run.limits.is_none()).then(|| limits(run.limits)),
+        secrets: run.secrets.clone().into_iter().collect(),
+    }
+}
+
+fn limits(limits: Limits) -> wire::Limits {
+    wire::Limits {
+        cpu_percent: limits.cpu_percent.unwrap_or(0),
+        memory_bytes: limits.memory_bytes.unwrap_or(0),
+        open_files: limits.open_files.unwrap_or(0),
+    }
+}
+
+fn file(file: &FileSpec<String>) -> wire::File {
+    wire::File {
+        path: file.path.clone(),
+        content: Some(match &file.content {
+            Content::Text(text) => wire::file::Content::Text(text.clone()),
+            Content::Template(path) => wire::file::Content::Template(path.clone()),
+        }),
+        mode: file.mode,
+        owner: file.owner.clone().unwrap_or_default(),
+        group: file.group.clone().unwrap_or_default(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     fault::code,
-    model::{Action, HttpCheck, Repeat, Run, SystemdVerb, TcpCheck},
+    model::{Action, HttpCheck, Limits, Repeat, Run, SystemdVerb, TcpCheck},
     template::Template,
     text::tree::{Node, Value},
 };
@@ -147,6 +147,8 @@ fn run(lint: &mut Lint<'_>, node: &Node) -> Option<Run> {
         env: env?,
         cwd: cwd?,
         user: user?,
+        limits: Limits::default(),
+        secrets: BTreeMap::new(),
     })
 }
 

@@ -5,7 +5,7 @@ use echelon_proto::Datacenter;
 use super::{Lint, fields::Shape, value::cut};
 use crate::{
     fault::code,
-    model::{HostRule, Lanes, OnFailure, OnLaneFailure, Rollback, Rule, Selection},
+    model::{Coupling, HostRule, Lanes, OnFailure, OnLaneFailure, Rollback, Rule, Selection, Unreachable},
     selector::Selector,
     text::tree::{Node, Value},
 };
@@ -50,6 +50,7 @@ pub(super) fn selection(lint: &mut Lint<'_>, node: &Node) -> Option<Selection> {
         exclude: exclude?,
         expect_min,
         expect_max,
+        unreachable: Unreachable::Debt,
     })
 }
 
@@ -120,6 +121,7 @@ pub(super) fn lanes(lint: &mut Lint<'_>, node: Option<&Node>) -> Option<Lanes> {
         return Some(Lanes {
             datacenters: None,
             on_lane_failure: OnLaneFailure::StopAll,
+            coupling: Coupling::Free,
         });
     };
     let fields = lint.fields(node, &LANES)?;
@@ -135,6 +137,7 @@ pub(super) fn lanes(lint: &mut Lint<'_>, node: Option<&Node>) -> Option<Lanes> {
     Some(Lanes {
         datacenters: datacenters?,
         on_lane_failure: on_lane_failure?,
+        coupling: Coupling::Free,
     })
 }
 

@@ -175,6 +175,7 @@ fn state(lint: &mut Lint<'_>, node: &Node) -> Option<State> {
     Some(State {
         traffic: traffic?,
         point_of_no_return: point_of_no_return?,
+        monitor: None,
     })
 }
 

@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 use echelon_proto::{PhaseName, Span, StateName};
 
 use super::{
-    Lint,
-    action::{self, Place},
+    Lint, action,
     fields::{Fields, Shape},
     machine::{Names, PHASES_MAX, STATE, VIA_MAX},
     value::{Kind, Known, cut},
 };
 use crate::{
     fault::code,
-    model::{Action, ArtifactVerb, Phase, Repeat, Retry, WhichRelease},
+    model::{Action, ArtifactVerb, OnTimeout, Phase, Place, Repeat, Retry, WhichRelease},
     text::{
         Mark,
         tree::{Node, Value},
@@ -156,8 +155,11 @@ pub(super) fn compensations(lint: &mut Lint<'_>, node: &Node) -> Option<Vec<Phas
             from: Vec::new(),
             to: None,
             sets_release: false,
+            on: Place::Host,
             action: step.action,
+            when: None,
             timeout: step.timeout,
+            on_timeout: OnTimeout::Fail,
             retry: step.retry,
             verify: step.verify,
             undo: None,
@@ -232,8 +234,11 @@ fn draft(lint: &mut Lint<'_>, node: &Node, names: &Names) -> Option<Draft> {
             from: from?,
             to: Some(to?),
             sets_release: sets?,
+            on: Place::Host,
             action: step.action,
+            when: None,
             timeout: step.timeout,
+            on_timeout: OnTimeout::Fail,
             retry: step.retry,
             verify: step.verify,
             undo: undo?,
@@ -312,7 +317,7 @@ fn step(lint: &mut Lint<'_>, fields: &Fields<'_>, what: &str) -> Option<Step> {
     if let Some(node) = fields.get("on") {
         lint.choice(node, "on", &[("host", ())], &["coordinator"]);
     }
-    let action = action::action(lint, fields, what, Place::Phase);
+    let action = action::action(lint, fields, what, action::Place::Phase);
     let timeout = fields
         .get("timeout")
         .and_then(|node| lint.span(node, "timeout", Span(1)..=TIMEOUT_MAX));
@@ -336,7 +341,12 @@ fn repeated(action: &Action) -> Option<Repeat> {
     match action {
         Action::Http(check) => Some(check.repeat),
         Action::Tcp(check) => Some(check.repeat),
-        Action::Run(_) | Action::Systemd { .. } | Action::Artifact { .. } => None,
+        Action::Run(_)
+        | Action::Systemd { .. }
+        | Action::Artifact { .. }
+        | Action::Poll(_)
+        | Action::File(_)
+        | Action::Balancer(_) => None,
     }
 }
 

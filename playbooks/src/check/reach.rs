@@ -198,12 +198,12 @@ fn report_states(lint: &mut Lint<'_>, machine: &Machine, places: &Places, ways: 
             let help = "add a phase that leads to it, or take it away";
             lint.fault(code::UNREACHABLE_STATE, at, message, help);
         } else if possible && !state.point_of_no_return && !deployable(here & !ON_TARGET) {
-            report_dead_end(lint, at, name, *state);
+            report_dead_end(lint, at, name, state);
         }
     }
 }
 
-fn report_dead_end(lint: &mut Lint<'_>, at: Mark, name: &StateName, state: State) {
+fn report_dead_end(lint: &mut Lint<'_>, at: Mark, name: &StateName, state: &State) {
     if state.traffic == Traffic::Full {
         let message = format!("a host that serves in `{name}` can never get another release");
         let help =
@@ -311,7 +311,10 @@ mod tests {
                 release: WhichRelease::Target,
                 keep: None,
             },
+            on: Place::Host,
+            when: None,
             timeout: echelon_proto::Span::secs(1),
+            on_timeout: OnTimeout::Fail,
             retry: Retry::default(),
             verify: None,
             undo: None,
@@ -331,7 +334,7 @@ mod tests {
             keep: bool,
             via in prop::collection::vec(0..4_usize, 0..3),
         ) {
-            let plain = State { traffic: Traffic::None, point_of_no_return: false };
+            let plain = State { traffic: Traffic::None, point_of_no_return: false, monitor: None };
             let machine = Machine {
                 initial: state(0),
                 states: (0..4).map(|at| (state(at), plain)).collect(),

@@ -1,5 +1,7 @@
 //! Stages and waves: in what order hosts go, how many at once.
 
+use std::collections::BTreeMap;
+
 use echelon_proto::{Span, WaveName};
 
 use super::{
@@ -144,6 +146,9 @@ fn deploy(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Section)
         max_parallel: max_parallel?,
         stagger: stagger?,
         failure_budget: failure_budget?,
+        spread_by: Vec::new(),
+        group: None,
+        overrides: BTreeMap::new(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use echelon_condition::Condition;
 use echelon_proto::{OperationName, PhaseName, Span, StateName};
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +24,26 @@ pub struct Machine {
 }
 
 /// One state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Whether a host that stands here serves.
     pub traffic: Traffic,
     /// Nothing goes back by itself from here on.
     pub point_of_no_return: bool,
+    /// Asked of every host as long as it stands here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<Monitor>,
+}
+
+/// A probe that goes on as long as a host stands in a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monitor {
+    /// Http, tcp or run.
+    pub probe: Action,
+    /// Between two.
+    pub every: Span,
+    /// Failures in a row before the host's state counts as an error, at least 1.
+    pub unhealthy_after: u32,
 }
 
 /// Whether a host serves.
@@ -54,10 +69,19 @@ pub struct Phase {
     pub to: Option<StateName>,
     /// The one kind of phase that changes the release.
     pub sets_release: bool,
+    /// Who runs it.
+    #[serde(default)]
+    pub on: Place,
     /// What it does.
     pub action: Action,
+    /// Where this is false the host is moved on without anything being run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
     /// From begin to end of one attempt, verify included.
     pub timeout: Span,
+    /// What a timeout leads to.
+    #[serde(default)]
+    pub on_timeout: OnTimeout,
     /// Tries again after a failure.
     pub retry: Retry,
     /// A post-condition, asked before (true: nothing runs) and after (false: failed).
@@ -66,6 +90,30 @@ pub struct Phase {
     pub undo: Option<PhaseName>,
     /// Changes nothing on the host, so there is nothing to take back.
     pub read_only: bool,
+}
+
+/// Who runs a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// The host's agent.
+    #[default]
+    Host,
+    /// The coordinator: load balancers and the like.
+    Coordinator,
+}
+
+/// What a timeout leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTimeout {
+    /// The phase has failed.
+    #[default]
+    Fail,
+    /// The phase counts as done.
+    Continue,
+    /// The rollout holds for a person.
+    Hold,
 }
 
 /// Tries again after a failure.

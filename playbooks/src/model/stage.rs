@@ -1,7 +1,11 @@
 //! In what order hosts go: stages, waves, and how many at once.
 
-use echelon_proto::{GateName, OperationName, Span, WaveName};
+use std::collections::BTreeMap;
+
+use echelon_proto::{Datacenter, GateName, Label, OperationName, Span, WaveName};
 use serde::{Deserialize, Serialize};
+
+use crate::selector::Selector;
 
 /// One stage: an operation over all selected hosts, wave by wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,50 @@ pub struct Deploy {
     pub stagger: Span,
     /// How many hosts may fail.
     pub failure_budget: Budget,
+    /// Hosts next to one another differ in these where they can, the first first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spread_by: Vec<HostKey>,
+    /// Hosts go group by group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Grouping>,
+    /// What is otherwise in one datacenter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<Datacenter, Override>,
+}
+
+/// Something that hosts have or differ in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostKey {
+    /// `pool`
+    Pool,
+    /// `labels.rack`; a host without it has the empty one.
+    Label(Label),
+}
+
+/// Hosts go group by group: a store's shards. A wave holds whole groups only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grouping {
+    /// Hosts with the same value are a group.
+    pub by: HostKey,
+    /// Groups at once in a lane, at least 1.
+    pub parallel: u32,
+    /// Within a group: hosts that match the first go first, those that match none last; the next rank begins when the one
+    /// before has settled. Empty: all are of one rank.
+    pub order: Vec<Selector>,
+}
+
+/// What is otherwise in one datacenter. `None`: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Override {
+    /// As in [`Deploy`].
+    pub max_unavailable: Option<Amount>,
+    /// As in [`Deploy`].
+    pub max_parallel: Option<u32>,
+    /// As in [`Deploy`].
+    pub stagger: Option<Span>,
+    /// As in [`Deploy`].
+    pub failure_budget: Option<Budget>,
 }
 
 /// The waves of a lane.

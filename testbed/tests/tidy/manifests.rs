@@ -9,16 +9,21 @@ use super::{offence::Offence, tree};
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Of ours, what each crate may see. Who is not named may be seen by nobody.
-const SEES: [(&str, &[&str]); 7] = [
+const SEES: [(&str, &[&str]); 8] = [
     ("echelon-proto", &[]),
-    ("echelon-playbooks", &["echelon-proto"]),
-    ("echelon-engine", &["echelon-playbooks", "echelon-proto"]),
+    // Conditions are evaluated by the engine and by agents, which must not come to different answers.
+    ("echelon-condition", &[]),
+    ("echelon-playbooks", &["echelon-condition", "echelon-proto"]),
+    (
+        "echelon-engine",
+        &["echelon-condition", "echelon-playbooks", "echelon-proto"],
+    ),
     (
         "echelon-coordinator",
         &["echelon-engine", "echelon-playbooks", "echelon-proto"],
     ),
     ("echelon-cli", &["echelon-playbooks", "echelon-proto"]),
-    ("echelon-agent", &["echelon-proto"]),
+    ("echelon-agent", &["echelon-condition", "echelon-proto"]),
     (
         "echelon-testbed",
         &[
@@ -33,7 +38,7 @@ const SEES: [(&str, &[&str]); 7] = [
 ];
 
 /// Crates that must do no IO: they take proto without its `wire`.
-const PURE: [&str; 2] = ["echelon-playbooks", "echelon-engine"];
+const PURE: [&str; 3] = ["echelon-condition", "echelon-playbooks", "echelon-engine"];
 
 /// What no pure crate may have below it, however deep.
 const IMPURE: [&str; 17] = [
@@ -276,7 +281,7 @@ pub(crate) fn foreign_tls(below: &BTreeSet<String>) -> Vec<Offence> {
         .collect()
 }
 
-pub(crate) fn pure() -> [&'static str; 2] {
+pub(crate) fn pure() -> [&'static str; 3] {
     PURE
 }
 

@@ -131,6 +131,7 @@ impl Start {
             playbook: self.playbook.clone().unwrap_or_default(),
             operation: text(self.operation.as_ref().map(|name| name as &dyn ToString)),
             datacenters: self.datacenters.iter().map(ToString::to_string).collect(),
+            ..CreatePlanRequest::default()
         })
     }
 }
@@ -145,6 +146,7 @@ impl Plan {
             playbook: self.playbook.clone(),
             operation: self.operation.as_ref().map(ToString::to_string).unwrap_or_default(),
             datacenters: self.datacenters.iter().map(ToString::to_string).collect(),
+            ..CreatePlanRequest::default()
         }
     }
 }

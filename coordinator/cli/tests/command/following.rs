@@ -170,6 +170,7 @@ async fn what_is_asked_for_reaches_the_coordinator() {
                 playbook: "web@3".into(),
                 operation: "restart".into(),
                 datacenters: vec!["dc1".into(), "dc2".into()],
+                ..Default::default()
             }),
             start_time: Some(prost_types::Timestamp {
                 seconds: 1_795_269_600,
