@@ -14,6 +14,10 @@
 //! [[webhooks]]
 //! url = "https://chat.example/hook"
 //! events = ["rollout_held", "rollout_ended"]  # also rollout_started, approval_needed, rollback_began; left out: all
+//!
+//! [[balancers]]
+//! name = "edge"                          # as playbooks call it
+//! haproxy = ["unix:/run/haproxy/admin.sock", "10.0.0.5:9999"]  # runtime APIs, `level admin`; each is told
 //! ```
 
 use std::{
@@ -28,6 +32,8 @@ use echelon_engine::notice::{Occasion, UnknownOccasion};
 use echelon_proto::Span;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::balancer::Address;
 
 /// A config that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +78,16 @@ pub struct WebhookConfig {
     pub events: Vec<Occasion>,
 }
 
+/// A load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BalancerConfig {
+    /// As playbooks call it.
+    pub name: String,
+    /// The runtime APIs of all processes that stand for it, at least one.
+    pub haproxy: Vec<Address>,
+}
+
 /// The whole config.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -84,6 +100,8 @@ pub struct Config {
     pub listen_people: SocketAddr,
     /// Whom to tell.
     pub webhooks: Vec<WebhookConfig>,
+    /// Where hosts are taken out of service and put back.
+    pub balancers: Vec<BalancerConfig>,
     /// Each side of a session says something at least this often.
     pub heartbeat_ms: u32,
     /// A host that was silent for so long is unreachable.
@@ -104,6 +122,7 @@ impl Default for Config {
             listen_agents: SocketAddr::from(([0, 0, 0, 0], 7443)),
             listen_people: SocketAddr::from(([0, 0, 0, 0], 7444)),
             webhooks: Vec::new(),
+            balancers: Vec::new(),
             heartbeat_ms: 10_000,
             unreachable_after: Span::secs(30),
             snapshot_every: 10_000,
@@ -242,6 +261,18 @@ impl Config {
                 &self.listen_people,
                 "agents are there already; take another port",
             );
+        }
+        for (at, balancer) in self.balancers.iter().enumerate() {
+            if self.balancers[..at].iter().any(|other| other.name == balancer.name) {
+                return wrong(
+                    "balancers.name",
+                    &balancer.name,
+                    "it is there twice; list all its addresses in one",
+                );
+            }
+            if balancer.haproxy.is_empty() {
+                return wrong("balancers.haproxy", &"empty", "name at least one runtime API");
+            }
         }
         for webhook in &self.webhooks {
             if !matches!(webhook.url.scheme(), "http" | "https") {

@@ -1,5 +1,6 @@
 //! What the world is asked to do: one file for each kind of effect.
 
+pub mod balance;
 pub mod dispatch;
 pub mod notify;
 pub mod webhook;

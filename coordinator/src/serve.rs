@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     api::Control,
+    balancer::Balancers,
     config::Config,
     driver::{self, Driver, Inbox, Retention, Running, wall},
     journal::{self, Journal},
@@ -21,6 +22,7 @@ use crate::{
     output::{self, Output},
     pki::{self, Authority},
     runner::{
+        balance::Balance,
         dispatch::Dispatch,
         notify::Notify,
         webhook::{self, Patience, Webhook},
@@ -119,6 +121,7 @@ impl House {
         let (inbox, letters) = Inbox::new();
         let sessions = Sessions::new(inbox.clone(), Duration::from_millis(config.heartbeat_ms.into()));
         let dispatch = Dispatch::new(sessions.clone(), driver.state().term);
+        let balance = Balance::new(Balancers::new(&config.balancers), dispatch.clone(), inbox.clone());
         let notify = Notify::new(
             config.webhooks.clone(),
             Webhook::new(Patience::default())?,
@@ -127,12 +130,9 @@ impl House {
         let mut background = JoinSet::new();
         background.spawn(sessions.clone().sweep());
         background.spawn(notify.clone().run());
-        let runners = {
-            let dispatch = dispatch.clone();
-            move |changes: Vec<_>| {
-                dispatch.changed(&changes);
-                notify.changed(&changes);
-            }
+        let runners = move |changes: Vec<_>| {
+            notify.changed(&changes);
+            balance.changed(changes);
         };
         let running = driver::start(driver, engine_config(config), &inbox, letters, runners)
             .map_err(|error| Error::Thread(error.to_string()))?;

@@ -44,16 +44,27 @@ fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
         [[webhooks]]
         url = "https://a.example/x=y"
         events = ["rollout_held"]
+        [[balancers]]
+        name = "edge"
+        haproxy = ["unix:/run/haproxy/admin.sock", "127.0.0.1:9"]
     "#;
     let hook = |url: &str, events: &[&str]| WebhookConfig {
         url: url.parse().unwrap(),
         events: events.iter().map(|&event| event.parse().unwrap()).collect(),
     };
+    let balancers = vec![BalancerConfig {
+        name: "edge".into(),
+        haproxy: vec![
+            "unix:/run/haproxy/admin.sock".parse().unwrap(),
+            "127.0.0.1:9".parse().unwrap(),
+        ],
+    }];
     let file = Config {
         data: "/a".into(),
         listen_agents: "127.0.0.1:1".parse().unwrap(),
         listen_people: "127.0.0.1:2".parse().unwrap(),
         webhooks: vec![hook("https://a.example/x=y", &["rollout_held"])],
+        balancers: balancers.clone(),
         heartbeat_ms: 1000,
         unreachable_after: Span::secs(5),
         snapshot_every: 3,
@@ -72,6 +83,7 @@ fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
             hook("http://b.example/?q=1", &[]),
             hook("http://c.example/", &["rollout_held", "rollout_ended"]),
         ],
+        balancers,
         heartbeat_ms: 2000,
         unreachable_after: Span::secs(60),
         snapshot_every: 5,
@@ -105,6 +117,18 @@ fn a_fault_is_told_with_its_place_and_how_to_mend_it() {
         ("listen_people = '0.0.0.0:7443'", &["listen_people", "another port"]),
         ("listen_people = 'here'", &["line 1"]),
         ("[[webhooks]]\nurl = 'ftp://x/'", &["webhooks.url", "http"]),
+        (
+            "[[balancers]]\nname = 'a'\nhaproxy = ['here']",
+            &["line 3", "unix:/path"],
+        ),
+        (
+            "[[balancers]]\nname = 'a'\nhaproxy = []",
+            &["balancers.haproxy", "at least one"],
+        ),
+        (
+            "[[balancers]]\nname = 'a'\nhaproxy = ['[::1]:1']\n[[balancers]]\nname = 'a'\nhaproxy = ['[::1]:2']",
+            &["balancers.name is a", "twice"],
+        ),
         ("data = ", &["line 1"]),
     ] {
         let error = load(text, &[]).unwrap_err().to_string();

@@ -38,11 +38,16 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         package: "strace",
         sign: Sign::Program("strace"),
         why: "the journal's tests watch its system calls",
+    },
+    Need {
+        package: "haproxy",
+        sign: Sign::File("/usr/sbin/haproxy"),
+        why: "hosts are drained at a real load balancer",
     },
     Need {
         package: "protobuf-compiler",
