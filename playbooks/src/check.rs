@@ -5,15 +5,26 @@
 //! Each reader returns `None` only after it has reported why, so a text without an error is always a playbook.
 
 mod action;
+mod amount;
+mod choice;
+mod condition;
+mod deadlines;
 mod fields;
 mod gates;
+mod groups;
 mod hosts;
+mod invariants;
+mod lanes;
 mod machine;
+mod monitor;
+mod overrides;
 mod packs;
 mod phases;
 mod reach;
 mod stages;
+mod step;
 mod value;
+mod waves;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +39,7 @@ use crate::{
     },
 };
 use fields::Shape;
+use stages::Around;
 
 /// A playbook without errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,17 +100,15 @@ const PLAYBOOK: Shape = Shape {
         ),
         ("stages", "stages: [{ name: roll, deploy: ... }]"),
     ],
-    optional: &["gates", "lanes", "on_failure", "rollback"],
-    later: &[
-        "params",
-        "extends",
-        "invariants",
-        "overrides",
-        "secrets",
-        "limits",
-        "coupling",
-    ],
+    optional: &["gates", "invariants", "lanes", "on_failure", "rollback"],
+    later: &["params", "extends"],
     elsewhere: &[
+        ("overrides", "they belong into `deploy` of a stage"),
+        ("coupling", "it belongs into `lanes`"),
+        ("unreachable", "it belongs into `hosts`"),
+        ("secrets", "they belong into `run` of a phase"),
+        ("limits", "they belong into `run` of a phase"),
+        ("monitor", "it belongs to a state of the machine"),
         ("initial", "it belongs into `machine`"),
         ("states", "it belongs into `machine`"),
         ("phases", "it belongs into `machine`"),
@@ -115,13 +125,21 @@ fn playbook(lint: &mut Lint<'_>, root: &Node, digest: Digest) -> Option<Playbook
         .get("version")
         .and_then(|node| lint.number(node, "version", 1..=u32::MAX));
     let hosts = fields.get("hosts").and_then(|node| hosts::selection(lint, node));
-    let lanes = hosts::lanes(lint, fields.get("lanes"));
+    let waves = waves::names(fields.get("stages"));
+    let lanes = lanes::lanes(lint, fields.get("lanes"), &waves);
     let on_failure = hosts::on_failure(lint, fields.get("on_failure"));
     let rollback = hosts::rollback(lint, fields.get("rollback"));
     let machine = machine::machine(lint, fields.get("machine"));
     let gates = gates::gates(lint, fields.get("gates"), on_failure.as_ref());
-    let stages = stages::stages(lint, fields.get("stages"), &machine.operations, &gates);
+    let around = Around {
+        operations: &machine.operations,
+        gates: &gates,
+        datacenters: &lanes.datacenters,
+    };
+    let stages = stages::stages(lint, fields.get("stages"), around);
     gates.report_unused(lint, stages.as_deref());
+    deadlines::report(lint, &gates, stages.as_deref());
+    let invariants = invariants::invariants(lint, fields.get("invariants"));
     Some(Playbook {
         name: name?,
         version: version?,
@@ -130,12 +148,12 @@ fn playbook(lint: &mut Lint<'_>, root: &Node, digest: Digest) -> Option<Playbook
         params: BTreeMap::new(),
         hosts: hosts?,
         machine: machine.machine?,
-        lanes: lanes?,
+        lanes: lanes.lanes?,
         stages: stages?,
         gates: gates.gates?,
         on_failure: on_failure?,
         rollback: rollback?,
-        invariants: Vec::new(),
+        invariants: invariants?,
     })
 }
 

@@ -6,7 +6,7 @@ use echelon_proto::{GateName, Span};
 
 use super::{
     Lint, action,
-    fields::{Fields, Shape},
+    fields::{Fields, Shape, value_of},
     hosts::RULES,
     machine::keys,
     value::{Kind, Known, cut},
@@ -71,8 +71,9 @@ const HEALTH: Shape = Shape {
         "on_fail",
         "on_expire",
     ],
-    later: &["on_inconclusive", "on_no_data", "invariants"],
+    later: &["on_inconclusive", "on_no_data"],
     elsewhere: &[
+        ("invariants", "they belong to the playbook, beside `gates`"),
         ("http", "it belongs into `probe`: { probe: { http: ... } }"),
         ("tcp", "it belongs into `probe`: { probe: { tcp: ... } }"),
         ("run", "it belongs into `probe`: { probe: { run: ... } }"),
@@ -142,19 +143,12 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
     section
 }
 
-fn kind(node: &Node) -> Option<&Node> {
-    match &node.value {
-        Value::Map(entries) => entries.iter().find(|(key, _)| key.text == "kind").map(|(_, kind)| kind),
-        _ => None,
-    }
-}
-
 fn is_health(node: &Node) -> bool {
-    kind(node).is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == "health"))
+    value_of(node, "kind").is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == "health"))
 }
 
 fn gate(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {
-    let Some(kind) = kind(node) else {
+    let Some(kind) = value_of(node, "kind") else {
         lint.fields(node, &KIND_ONLY);
         return None;
     };
@@ -267,6 +261,11 @@ impl Section {
             );
             lint.fault(code::ONE_HEALTH_GATE, item.at, message, help);
         }
+    }
+
+    /// Where a gate is written.
+    pub(super) fn place(&self, name: &GateName) -> Option<Mark> {
+        self.places.get(name).copied()
     }
 
     /// Gates that no wave names; nothing is said while the stages could not be read.

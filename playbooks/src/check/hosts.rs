@@ -1,18 +1,15 @@
-//! The short parts of a playbook: which hosts, the lanes, what a failure leads to, how it goes back.
+//! The short parts of a playbook: which hosts, what a failure leads to, how it goes back.
 
-use echelon_proto::Datacenter;
-
-use super::{Lint, fields::Shape, value::cut};
+use super::{Lint, fields::Shape};
 use crate::{
     fault::code,
-    model::{Coupling, HostRule, Lanes, OnFailure, OnLaneFailure, Rollback, Rule, Selection, Unreachable},
+    model::{HostRule, OnFailure, Rollback, Rule, Selection, Unreachable},
     selector::Selector,
-    text::tree::{Node, Value},
+    text::tree::Node,
 };
 
 /// Hosts of one rollout: ten times the fleet that this is made for.
 pub(super) const HOSTS_MAX: u32 = 100_000;
-const DATACENTERS_MAX: usize = 64;
 const HOST_RETRIES_MAX: u32 = 100;
 
 /// What a verdict or a spent budget can lead to.
@@ -26,8 +23,8 @@ pub(super) const RULES: &[(&str, Rule)] = &[
 const SELECTION: Shape = Shape {
     what: "`hosts`",
     required: &[("selector", "selector: \"app=storefront\"")],
-    optional: &["exclude", "expect"],
-    later: &["unreachable"],
+    optional: &["exclude", "expect", "unreachable"],
+    later: &[],
     elsewhere: &[],
 };
 
@@ -44,17 +41,25 @@ pub(super) fn selection(lint: &mut Lint<'_>, node: &Node) -> Option<Selection> {
     let selector = fields.get("selector").and_then(|node| selector(lint, node, "selector"));
     let exclude = fields.or("exclude", None, |node| exclude(lint, node).map(Some));
     let expect = fields.or("expect", (None, None), |node| expect(lint, node));
+    let words = [
+        ("debt", Unreachable::Debt),
+        ("wait", Unreachable::Wait),
+        ("fail", Unreachable::Fail),
+    ];
+    let unreachable = fields.or("unreachable", Unreachable::Debt, |node| {
+        lint.choice(node, "unreachable", &words, &[])
+    });
     let (expect_min, expect_max) = expect?;
     Some(Selection {
         selector: selector?,
         exclude: exclude?,
         expect_min,
         expect_max,
-        unreachable: Unreachable::Debt,
+        unreachable: unreachable?,
     })
 }
 
-fn selector(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<Selector> {
+pub(super) fn selector(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<Selector> {
     let text = lint.text(node, what)?;
     if text.contains("${{") {
         let help = "write the value itself: a playbook is for one kind of software";
@@ -106,63 +111,6 @@ fn expect(lint: &mut Lint<'_>, node: &Node) -> Option<(Option<u32>, Option<u32>)
         return None;
     }
     Some((min, max))
-}
-
-const LANES: Shape = Shape {
-    what: "`lanes`",
-    required: &[],
-    optional: &["datacenters", "on_lane_failure"],
-    later: &["coupling"],
-    elsewhere: &[],
-};
-
-pub(super) fn lanes(lint: &mut Lint<'_>, node: Option<&Node>) -> Option<Lanes> {
-    let Some(node) = node else {
-        return Some(Lanes {
-            datacenters: None,
-            on_lane_failure: OnLaneFailure::StopAll,
-            coupling: Coupling::Free,
-        });
-    };
-    let fields = lint.fields(node, &LANES)?;
-    let datacenters = fields.or("datacenters", None, |node| datacenters(lint, node));
-    let words = [
-        ("stop_lane", OnLaneFailure::StopLane),
-        ("stop_all", OnLaneFailure::StopAll),
-        ("rollback_all", OnLaneFailure::RollbackAll),
-    ];
-    let on_lane_failure = fields.or("on_lane_failure", OnLaneFailure::StopAll, |node| {
-        lint.choice(node, "on_lane_failure", &words, &[])
-    });
-    Some(Lanes {
-        datacenters: datacenters?,
-        on_lane_failure: on_lane_failure?,
-        coupling: Coupling::Free,
-    })
-}
-
-fn datacenters(lint: &mut Lint<'_>, node: &Node) -> Option<Option<Vec<Datacenter>>> {
-    if let Value::Scalar(_) = node.value {
-        let text = lint.words(node, "datacenters")?;
-        if text == "all" {
-            return Some(None);
-        }
-        let message = format!("datacenters cannot be {:?}", cut(text));
-        lint.fault(code::CHOICE, node.at, message, "write `all`, or a list: [dc1, dc2]");
-        return None;
-    }
-    let items = lint.list(node, "datacenters", DATACENTERS_MAX)?;
-    if items.is_empty() {
-        lint.fault(
-            code::EMPTY,
-            node.at,
-            "`datacenters` is empty",
-            "write `all`, or name at least one",
-        );
-        return None;
-    }
-    lint.twice(items, "`datacenters`");
-    lint.each(items, |lint, item| lint.name(item, "datacenters")).map(Some)
 }
 
 const ON_FAILURE: Shape = Shape {

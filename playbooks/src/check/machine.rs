@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use echelon_proto::{OperationName, StateName};
 
 use super::{
-    Lint,
-    fields::Shape,
-    phases, reach,
+    Lint, choice,
+    fields::{Shape, value_of},
+    monitor, phases, reach,
     value::{Kind, Known},
 };
 use crate::{
@@ -43,8 +43,11 @@ const MACHINE: Shape = Shape {
         ("operations", "operations: { deploy: { to: serving, release: target } }"),
     ],
     optional: &["compensations"],
-    later: &["invariants", "extends"],
-    elsewhere: &[],
+    later: &[],
+    elsewhere: &[
+        ("invariants", "they belong to the playbook, beside `machine`"),
+        ("extends", "it belongs to the playbook, beside `machine`"),
+    ],
 };
 
 /// What was read of the machine.
@@ -59,6 +62,7 @@ pub(super) struct Section {
 #[derive(Default)]
 pub(super) struct Places {
     pub(super) states: BTreeMap<StateName, Mark>,
+    pub(super) monitors: BTreeMap<StateName, Mark>,
     /// In the order of the machine's phases.
     pub(super) phases: Vec<Mark>,
     pub(super) operations: BTreeMap<OperationName, Mark>,
@@ -99,12 +103,14 @@ pub(super) fn machine(lint: &mut Lint<'_>, node: Option<&Node>) -> Section {
     let clean = lint.errors == errors;
     if let (Some(initial), Some(states), Some(drafts)) = (&initial, &states, &drafts) {
         reach::report_no_undo(lint, initial, states, drafts);
+        monitor::report_of_initial(lint, initial, &places);
         places.phases = drafts.iter().map(|draft| draft.at).collect();
     }
     let phases = drafts.and_then(|drafts| drafts.into_iter().map(|draft| draft.phase).collect());
     let machine = assembled(initial, states, phases, compensations, operations);
     if let Some(machine) = machine.as_ref().filter(|_| clean) {
         reach::report(lint, machine, &places);
+        choice::report(lint, machine, &places);
     }
     Section {
         machine,
@@ -139,9 +145,13 @@ pub(super) fn keys(node: Option<&Node>) -> Known {
 const STATE_SHAPE: Shape = Shape {
     what: "a state",
     required: &[("traffic", "traffic: none")],
-    optional: &["point_of_no_return"],
-    later: &["monitor"],
-    elsewhere: &[],
+    optional: &["point_of_no_return", "monitor"],
+    later: &[],
+    elsewhere: &[
+        ("http", "it belongs into `monitor`: { monitor: { http: ... } }"),
+        ("tcp", "it belongs into `monitor`: { monitor: { tcp: ... } }"),
+        ("run", "it belongs into `monitor`: { monitor: { run: ... } }"),
+    ],
 };
 
 fn states(lint: &mut Lint<'_>, node: &Node, places: &mut Places) -> Option<BTreeMap<StateName, State>> {
@@ -150,9 +160,13 @@ fn states(lint: &mut Lint<'_>, node: &Node, places: &mut Places) -> Option<BTree
     let mut states = BTreeMap::new();
     for (key, node) in entries {
         let name: Option<StateName> = lint.key_name(key, "state");
+        let monitored = value_of(node, "monitor").map(|node| node.at);
         let state = state(lint, node);
         if let (Some(name), Some(state)) = (name, state) {
             places.states.insert(name.clone(), key.at);
+            if let Some(at) = monitored {
+                places.monitors.insert(name.clone(), at);
+            }
             states.insert(name, state);
         }
     }
@@ -172,10 +186,11 @@ fn state(lint: &mut Lint<'_>, node: &Node) -> Option<State> {
     let point_of_no_return = fields.or("point_of_no_return", false, |node| {
         lint.truth(node, "point_of_no_return")
     });
+    let monitor = fields.or("monitor", None, |node| monitor::monitor(lint, node).map(Some));
     Some(State {
         traffic: traffic?,
         point_of_no_return: point_of_no_return?,
-        monitor: None,
+        monitor: monitor?,
     })
 }
 
@@ -183,8 +198,11 @@ const OPERATION: Shape = Shape {
     what: "an operation",
     required: &[("to", "to: serving")],
     optional: &["release", "via"],
-    later: &["when", "invariants"],
-    elsewhere: &[("from", "an operation starts from wherever a host stands")],
+    later: &[],
+    elsewhere: &[
+        ("from", "an operation starts from wherever a host stands"),
+        ("when", "conditions are of phases"),
+    ],
 };
 
 fn operations(

@@ -2,28 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use echelon_proto::{PhaseName, Span, StateName};
+use echelon_proto::{PhaseName, StateName};
 
 use super::{
-    Lint, action,
+    Lint,
     fields::{Fields, Shape},
     machine::{Names, PHASES_MAX, STATE, VIA_MAX},
+    step::{Step, step},
     value::{Kind, Known, cut},
 };
 use crate::{
     fault::code,
-    model::{Action, ArtifactVerb, OnTimeout, Phase, Place, Repeat, Retry, WhichRelease},
+    model::{Action, ArtifactVerb, Phase, WhichRelease},
     text::{
         Mark,
         tree::{Node, Value},
     },
 };
-
-/// A phase that takes longer is not one step of a rollout; it should hold for a person.
-const TIMEOUT_MAX: Span = Span::secs(7 * 24 * 3600);
-const RETRIES_MAX: u32 = 100;
-const BACKOFF: Span = Span::secs(1);
-const BACKOFF_MAX: Span = Span::secs(24 * 3600);
 
 const UNDO: Kind = Kind {
     noun: "phase or compensation",
@@ -43,33 +38,44 @@ const PHASE: Shape = Shape {
         "http",
         "tcp",
         "systemd",
+        "poll",
+        "file",
         "uses",
         "with",
         "sets",
+        "when",
         "retry",
         "verify",
         "undo",
         "read_only",
         "on",
-    ],
-    later: &[
-        "poll",
-        "file",
-        "when",
-        "until",
-        "expr",
         "on_timeout",
-        "limits",
-        "secrets",
-        "monitor",
-        "params",
-        "invariants",
     ],
+    later: &[],
     elsewhere: &[
         ("argv", "it belongs into `run`: { run: { argv: [...] } }"),
         ("user", "it belongs into `run`"),
         ("env", "it belongs into `run`"),
         ("cwd", "it belongs into `run`"),
+        ("limits", "it belongs into `run`"),
+        ("secrets", "it belongs into `run`"),
+        ("until", "it belongs into `poll`: { poll: { http: ..., until: ... } }"),
+        (
+            "every",
+            "it belongs into `poll`: { poll: { http: ..., every: 2s, until: ... } }",
+        ),
+        (
+            "monitor",
+            "it belongs to a state: what is asked as long as a host stands there",
+        ),
+        (
+            "expr",
+            "what must hold before a host leaves service belongs into `invariants` of the playbook",
+        ),
+        (
+            "invariants",
+            "they belong to the playbook, and hold for every phase that takes a host out of service",
+        ),
         ("command", "write `run: { argv: [program, argument] }`"),
         ("shell", "write `run: { argv: [sh, -c, ...] }`"),
     ],
@@ -78,17 +84,22 @@ const PHASE: Shape = Shape {
 const COMPENSATION: Shape = Shape {
     what: "a compensation",
     required: &[("name", "name: reinstate"), ("timeout", "timeout: 30s")],
-    optional: &["run", "http", "tcp", "systemd", "uses", "with", "retry", "verify", "on"],
-    later: &[
+    optional: &[
+        "run",
+        "http",
+        "tcp",
+        "systemd",
         "poll",
         "file",
+        "uses",
+        "with",
         "when",
-        "until",
-        "expr",
+        "retry",
+        "verify",
+        "on",
         "on_timeout",
-        "limits",
-        "secrets",
     ],
+    later: &[],
     elsewhere: &[
         (
             "from",
@@ -104,6 +115,9 @@ const COMPENSATION: Shape = Shape {
         ("user", "it belongs into `run`"),
         ("env", "it belongs into `run`"),
         ("cwd", "it belongs into `run`"),
+        ("limits", "it belongs into `run`"),
+        ("secrets", "it belongs into `run`"),
+        ("until", "it belongs into `poll`: { poll: { http: ..., until: ... } }"),
     ],
 };
 
@@ -150,21 +164,7 @@ pub(super) fn compensations(lint: &mut Lint<'_>, node: &Node) -> Option<Vec<Phas
         let name = fields.get("name").and_then(|node| lint.name(node, "name"));
         let step = step(lint, &fields, "the compensation");
         let (name, step) = (name?, step?);
-        Some(Phase {
-            name,
-            from: Vec::new(),
-            to: None,
-            sets_release: false,
-            on: Place::Host,
-            action: step.action,
-            when: None,
-            timeout: step.timeout,
-            on_timeout: OnTimeout::Fail,
-            retry: step.retry,
-            verify: step.verify,
-            undo: None,
-            read_only: false,
-        })
+        Some(phase(name, step))
     })
 }
 
@@ -180,6 +180,17 @@ pub(super) fn report_twice(lint: &mut Lint<'_>, phases: Option<&Node>, compensat
                 format!("the name `{}` is given twice", cut(name)),
                 help,
             );
+        }
+    }
+}
+
+/// Reports names that are given twice in one list.
+pub(super) fn report_same_names(lint: &mut Lint<'_>, list: &Node, noun: &str) {
+    let mut seen = BTreeSet::new();
+    for (name, at) in named(Some(list)) {
+        if !seen.insert(name) {
+            let message = format!("the {noun} `{}` is here twice", cut(name));
+            lint.fault(code::DUPLICATE_NAME, at, message, "rename one of them");
         }
     }
 }
@@ -227,28 +238,39 @@ fn draft(lint: &mut Lint<'_>, node: &Node, names: &Names) -> Option<Draft> {
         taken_back: fields.get("undo").is_some() || read_only != Some(false),
         phase: None,
     };
-    let phase = || {
-        let step = step?;
+    let whole = || {
         Some(Phase {
-            name: name?,
             from: from?,
             to: Some(to?),
             sets_release: sets?,
-            on: Place::Host,
-            action: step.action,
-            when: None,
-            timeout: step.timeout,
-            on_timeout: OnTimeout::Fail,
-            retry: step.retry,
-            verify: step.verify,
             undo: undo?,
             read_only: read_only?,
+            ..phase(name?, step?)
         })
     };
     Some(Draft {
-        phase: phase(),
+        phase: whole(),
         ..draft
     })
+}
+
+/// A phase that leads nowhere: what a compensation is.
+fn phase(name: PhaseName, step: Step) -> Phase {
+    Phase {
+        name,
+        from: Vec::new(),
+        to: None,
+        sets_release: false,
+        on: step.on,
+        action: step.action,
+        when: step.when,
+        timeout: step.timeout,
+        on_timeout: step.on_timeout,
+        retry: step.retry,
+        verify: step.verify,
+        undo: None,
+        read_only: false,
+    }
 }
 
 /// Its `undo` and `read_only`, of which it has one.
@@ -303,87 +325,4 @@ fn from(lint: &mut Lint<'_>, node: &Node, names: &Names) -> Option<Vec<StateName
     }
     lint.twice(items, "`from`");
     lint.each(items, |lint, item| lint.reference(item, "from", STATE, &names.states))
-}
-
-/// What phases and compensations have in common.
-struct Step {
-    action: Action,
-    timeout: Span,
-    retry: Retry,
-    verify: Option<Action>,
-}
-
-fn step(lint: &mut Lint<'_>, fields: &Fields<'_>, what: &str) -> Option<Step> {
-    if let Some(node) = fields.get("on") {
-        lint.choice(node, "on", &[("host", ())], &["coordinator"]);
-    }
-    let action = action::action(lint, fields, what, action::Place::Phase);
-    let timeout = fields
-        .get("timeout")
-        .and_then(|node| lint.span(node, "timeout", Span(1)..=TIMEOUT_MAX));
-    let retry = fields.or("retry", Retry::default(), |node| retry(lint, node));
-    let verify = fields.or("verify", None, |node| action::verify(lint, node).map(Some));
-    if let (Some(timeout), Some(at)) = (timeout, fields.key("timeout")) {
-        let checks = action.iter().chain(verify.iter().flatten());
-        for repeat in checks.filter_map(repeated) {
-            report_never_in_time(lint, at, repeat, timeout);
-        }
-    }
-    Some(Step {
-        action: action?,
-        timeout: timeout?,
-        retry: retry?,
-        verify: verify?,
-    })
-}
-
-fn repeated(action: &Action) -> Option<Repeat> {
-    match action {
-        Action::Http(check) => Some(check.repeat),
-        Action::Tcp(check) => Some(check.repeat),
-        Action::Run(_)
-        | Action::Systemd { .. }
-        | Action::Artifact { .. }
-        | Action::Poll(_)
-        | Action::File(_)
-        | Action::Balancer(_) => None,
-    }
-}
-
-fn report_never_in_time(lint: &mut Lint<'_>, at: Mark, repeat: Repeat, timeout: Span) {
-    let Repeat { consecutive, interval } = repeat;
-    let least = Span(interval.0.saturating_mul(u64::from(consecutive) - 1));
-    if least >= timeout {
-        let message = format!(
-            "{consecutive} checks with {interval} between them take at least {least}: never done within {timeout}"
-        );
-        lint.fault(
-            code::NEVER_IN_TIME,
-            at,
-            message,
-            "allow more time, or ask for fewer checks or a shorter interval",
-        );
-    }
-}
-
-const RETRY: Shape = Shape {
-    what: "`retry`",
-    required: &[("max", "max: 2")],
-    optional: &["backoff"],
-    later: &[],
-    elsewhere: &[],
-};
-
-fn retry(lint: &mut Lint<'_>, node: &Node) -> Option<Retry> {
-    let fields = lint.fields(node, &RETRY)?;
-    let max = fields
-        .get("max")
-        .and_then(|node| lint.number(node, "max", 0..=RETRIES_MAX));
-    let backoff = fields.or("backoff", BACKOFF, |node| {
-        lint.span(node, "backoff", Span::ZERO..=BACKOFF_MAX)
-    });
-    Some(Retry {
-        max: max?,
-        backoff: backoff?,
-    })
 }

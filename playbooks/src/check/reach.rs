@@ -1,5 +1,6 @@
 //! The question: what can be wrong with a machine that no part of it shows? Goals that cannot be reached, states that a
-//! host cannot come to or cannot leave, phases that are never chosen or that nothing takes back.
+//! host cannot come to or cannot leave, phases that nothing takes back, hosts that count as what they are not. Which of two
+//! phases is taken is asked in `choice`.
 //!
 //! The rule: (state, on the target release or not) are the nodes; a phase with `sets: release` leads into the half that is
 //! on target, any other stays in its half. The ways between all nodes are closed once; every question is then a look-up.
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     fault::code,
-    model::{Machine, Operation, Phase, ReleaseGoal, State, Traffic},
+    model::{Action, BalancerVerb, Machine, OnTimeout, Operation, ReleaseGoal, State, Traffic},
     text::Mark,
 };
 
@@ -99,7 +100,8 @@ pub(super) fn report(lint: &mut Lint<'_>, machine: &Machine, places: &Places) {
     report_initial(lint, machine, places);
     report_goals(lint, machine, places, &ways);
     report_states(lint, machine, places, &ways);
-    report_never_chosen(lint, machine, places);
+    report_done_unseen(lint, machine, places);
+    report_drained_in_service(lint, machine, places);
 }
 
 fn report_initial(lint: &mut Lint<'_>, machine: &Machine, places: &Places) {
@@ -216,40 +218,36 @@ fn report_dead_end(lint: &mut Lint<'_>, at: Mark, name: &StateName, state: &Stat
     }
 }
 
-/// A later phase that does what an earlier one does is never chosen by the planner. As the undo of another it has a use.
-fn report_never_chosen(lint: &mut Lint<'_>, machine: &Machine, places: &Places) {
-    let undone_by: BTreeSet<_> = machine.phases.iter().filter_map(|phase| phase.undo.as_ref()).collect();
-    for (index, (phase, at)) in machine.phases.iter().zip(&places.phases).enumerate() {
-        if undone_by.contains(&phase.name) {
+/// A timeout that counts as done must not say of a host what nobody knows: that it serves, or which release it has.
+fn report_done_unseen(lint: &mut Lint<'_>, machine: &Machine, places: &Places) {
+    for (phase, at) in machine.phases.iter().zip(&places.phases) {
+        let serves = |state: &StateName| machine.traffic(state) == Traffic::Full;
+        let comes_to_serve = phase.to.as_ref().is_some_and(serves) && !phase.from.iter().all(serves);
+        let unseen = match phase.on_timeout {
+            OnTimeout::Continue if phase.sets_release => "has the new release",
+            OnTimeout::Continue if comes_to_serve => "serves",
+            OnTimeout::Continue | OnTimeout::Fail | OnTimeout::Hold => continue,
+        };
+        let message = format!(
+            "after a timeout of `{}` a host counts as one that {unseen}, and it may not",
+            phase.name
+        );
+        let help = "say `on_timeout: hold` or `fail`: `continue` is for phases whose end does not matter";
+        lint.fault(code::DONE_UNSEEN, *at, message, help);
+    }
+}
+
+/// A host that is drained and counts as serving is not counted against capacity.
+fn report_drained_in_service(lint: &mut Lint<'_>, machine: &Machine, places: &Places) {
+    for (phase, at) in machine.phases.iter().zip(&places.phases) {
+        let drains = matches!(&phase.action, Action::Balancer(place) if place.verb == BalancerVerb::Drain);
+        let Some(to) = phase.to.as_ref().filter(|to| machine.traffic(to) == Traffic::Full) else {
             continue;
-        }
-        let hidden = phase.from.iter().find_map(|from| {
-            let same = |earlier: &&Phase| {
-                earlier.to == phase.to && earlier.from.contains(from) && earlier.sets_release == phase.sets_release
-            };
-            Some((from, machine.phases[..index].iter().find(same)?))
-        });
-        if let Some((from, earlier)) = hidden {
-            let message = format!(
-                "`{}` is never chosen from `{from}`: `{}`, written first, leads to the same state",
-                phase.name, earlier.name
-            );
-            lint.fault(
-                code::NEVER_CHOSEN,
-                *at,
-                message,
-                format!("take `{from}` away from one of them, or give them different states"),
-            );
-        } else if let Some(to) = phase
-            .to
-            .as_ref()
-            .filter(|to| phase.from.contains(to) && !phase.sets_release)
-        {
-            let message = format!(
-                "`{}` is never chosen from `{to}`: it leads back to where it starts",
-                phase.name
-            );
-            lint.fault(code::NEVER_CHOSEN, *at, message, "let it lead to a state of its own");
+        };
+        if drains {
+            let message = format!("`{}` drains a host, but in `{to}` it counts as in service", phase.name);
+            let help = "let it lead to a state with `traffic: leaving`, or max_unavailable does not count the host";
+            lint.fault(code::DRAINED_IN_SERVICE, *at, message, help);
         }
     }
 }
@@ -292,7 +290,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Action, ArtifactVerb, Retry, WhichRelease};
+    use crate::model::{Action, ArtifactVerb, OnTimeout, Phase, Place, Retry, WhichRelease};
 
     const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 

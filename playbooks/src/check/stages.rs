@@ -1,4 +1,4 @@
-//! Stages and waves: in what order hosts go, how many at once.
+//! Stages: what is done, how many hosts at once, how many may fail. In what order hosts go is in `waves` and `groups`.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,20 @@ use echelon_proto::{Span, WaveName};
 use super::{
     Lint,
     fields::Shape,
-    gates::{self, Section, WAIT_MAX},
+    gates::Section,
+    groups,
     hosts::HOSTS_MAX,
-    phases::named,
-    value::{Kind, Known, cut},
+    overrides::overrides,
+    value::{Kind, Known},
+    waves::{WAVES_MAX, waves},
 };
 use crate::{
     fault::code,
-    model::{Amount, Budget, BudgetScope, Deploy, Stage, Wave, Waves},
-    text::{
-        Mark,
-        tree::{Node, Value},
-    },
+    model::{Budget, BudgetScope, Deploy, Stage},
+    text::tree::Node,
 };
 
-const WAVES_MAX: usize = 64;
-const STAGGER_MAX: Span = Span::secs(24 * 3600);
+pub(super) const STAGGER_MAX: Span = Span::secs(24 * 3600);
 
 const OPERATION: Kind = Kind {
     noun: "operation",
@@ -53,18 +51,20 @@ const DEPLOY: Shape = Shape {
         ("max_unavailable", "max_unavailable: 10%"),
         ("max_parallel", "max_parallel: 25"),
     ],
-    optional: &["stagger", "failure_budget"],
-    later: &[
+    optional: &[
+        "stagger",
+        "failure_budget",
         "spread_by",
-        "overrides",
         "group_by",
         "groups_parallel",
         "order_within_group",
-        "invariants",
-        "when",
-        "coupling",
+        "overrides",
     ],
+    later: &[],
     elsewhere: &[
+        ("invariants", "they belong to the playbook, beside `stages`"),
+        ("coupling", "it belongs into `lanes` of the playbook"),
+        ("when", "conditions are of phases"),
         (
             "gates",
             "gates are named by each wave, or by `waves: { ladder: { gates: [...] } }`",
@@ -76,12 +76,15 @@ const DEPLOY: Shape = Shape {
     ],
 };
 
-pub(super) fn stages(
-    lint: &mut Lint<'_>,
-    node: Option<&Node>,
-    operations: &Known,
-    gates: &Section,
-) -> Option<Vec<Stage>> {
+/// What a stage may refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) operations: &'a Known,
+    pub(super) gates: &'a Section,
+    pub(super) datacenters: &'a Known,
+}
+
+pub(super) fn stages(lint: &mut Lint<'_>, node: Option<&Node>, around: Around<'_>) -> Option<Vec<Stage>> {
     let node = node?;
     let items = lint.list(node, "`stages`", WAVES_MAX)?;
     if items.is_empty() {
@@ -102,28 +105,26 @@ pub(super) fn stages(
             help,
         );
     }
-    lint.each(items, |lint, item| stage(lint, item, operations, gates))
+    lint.each(items, |lint, item| stage(lint, item, around))
 }
 
-fn stage(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Section) -> Option<Stage> {
+fn stage(lint: &mut Lint<'_>, node: &Node, around: Around<'_>) -> Option<Stage> {
     let fields = lint.fields(node, &STAGE)?;
     // A stage's name has the alphabet of a wave's.
     let name = fields.get("name").and_then(|node| lint.name::<WaveName>(node, "name"));
-    let deploy = fields
-        .get("deploy")
-        .and_then(|node| deploy(lint, node, operations, gates));
+    let deploy = fields.get("deploy").and_then(|node| deploy(lint, node, around));
     Some(Stage {
         name: name?.to_string(),
         deploy: deploy?,
     })
 }
 
-fn deploy(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Section) -> Option<Deploy> {
+fn deploy(lint: &mut Lint<'_>, node: &Node, around: Around<'_>) -> Option<Deploy> {
     let fields = lint.fields(node, &DEPLOY)?;
     let operation = fields
         .get("operation")
-        .and_then(|node| lint.reference(node, "operation", OPERATION, operations));
-    let waves = fields.get("waves").and_then(|node| waves(lint, node, gates));
+        .and_then(|node| lint.reference(node, "operation", OPERATION, around.operations));
+    let waves = fields.get("waves").and_then(|node| waves(lint, node, around.gates));
     let max_unavailable = fields
         .get("max_unavailable")
         .and_then(|node| lint.amount(node, "max_unavailable"));
@@ -139,6 +140,14 @@ fn deploy(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Section)
         scope: BudgetScope::Datacenter,
     };
     let failure_budget = fields.or("failure_budget", none, |node| budget(lint, node));
+    let spread_by = fields.or("spread_by", Vec::new(), |node| groups::spread_by(lint, node));
+    let group = groups::grouping(lint, &fields);
+    if let (Some(node), Some(keys), Some(Some(group))) = (fields.get("spread_by"), &spread_by, &group) {
+        groups::report_spread_in_group(lint, node, keys, group);
+    }
+    let overrides = fields.or("overrides", BTreeMap::new(), |node| {
+        overrides(lint, node, around.datacenters)
+    });
     Some(Deploy {
         operation: operation?,
         waves: waves?,
@@ -146,9 +155,9 @@ fn deploy(lint: &mut Lint<'_>, node: &Node, operations: &Known, gates: &Section)
         max_parallel: max_parallel?,
         stagger: stagger?,
         failure_budget: failure_budget?,
-        spread_by: Vec::new(),
-        group: None,
-        overrides: BTreeMap::new(),
+        spread_by: spread_by?,
+        group: group?,
+        overrides: overrides?,
     })
 }
 
@@ -160,7 +169,7 @@ const BUDGET: Shape = Shape {
     elsewhere: &[],
 };
 
-fn budget(lint: &mut Lint<'_>, node: &Node) -> Option<Budget> {
+pub(super) fn budget(lint: &mut Lint<'_>, node: &Node) -> Option<Budget> {
     let fields = lint.fields(node, &BUDGET)?;
     let hosts = fields.or("hosts", None, |node| {
         lint.number(node, "hosts", 0..=HOSTS_MAX).map(Some)
@@ -178,135 +187,4 @@ fn budget(lint: &mut Lint<'_>, node: &Node) -> Option<Budget> {
         percent: percent?,
         scope: scope?,
     })
-}
-
-const LADDER_OR_LIST: &str = "write `ladder`, `{ ladder: { bake: 1m, gates: [health] } }`, or a list of waves";
-
-const WAVES: Shape = Shape {
-    what: "`waves`",
-    required: &[("ladder", "ladder: { bake: 1m }")],
-    optional: &[],
-    later: &[],
-    elsewhere: &[
-        (
-            "name",
-            "waves are either a ladder or a list: `waves: [{ name: ..., size: ... }]`",
-        ),
-        (
-            "size",
-            "waves are either a ladder or a list: `waves: [{ name: ..., size: ... }]`",
-        ),
-        ("bake", "it belongs into `ladder`: { ladder: { bake: 1m } }"),
-        ("gates", "it belongs into `ladder`: { ladder: { gates: [health] } }"),
-    ],
-};
-
-const LADDER: Shape = Shape {
-    what: "`ladder`",
-    required: &[],
-    optional: &["bake", "gates"],
-    later: &[],
-    elsewhere: &[("size", "a ladder has its own sizes; for others write a list of waves")],
-};
-
-fn waves(lint: &mut Lint<'_>, node: &Node, gates: &Section) -> Option<Waves> {
-    match &node.value {
-        Value::List(_) => listed(lint, node, gates).map(Waves::Listed),
-        Value::Map(_) => {
-            let fields = lint.fields(node, &WAVES)?;
-            let ladder = lint.fields(fields.get("ladder")?, &LADDER)?;
-            let bake = ladder.or("bake", Span::ZERO, |node| bake(lint, node));
-            let gates = ladder.or("gates", Vec::new(), |node| gates::references(lint, node, gates));
-            Some(Waves::Ladder {
-                bake: bake?,
-                gates: gates?,
-            })
-        }
-        Value::Scalar(scalar) if scalar.text == "ladder" => Some(Waves::Ladder {
-            bake: Span::ZERO,
-            gates: Vec::new(),
-        }),
-        Value::Scalar(_) | Value::Broken => {
-            lint.wrong_type(node, "`waves`", "a ladder or a list", LADDER_OR_LIST);
-            None
-        }
-    }
-}
-
-fn bake(lint: &mut Lint<'_>, node: &Node) -> Option<Span> {
-    lint.span(node, "bake", Span::ZERO..=WAIT_MAX)
-}
-
-const WAVE: Shape = Shape {
-    what: "a wave",
-    required: &[("name", "name: canary"), ("size", "size: 10%")],
-    optional: &["bake", "gates"],
-    later: &["max_parallel", "max_unavailable", "when", "spread_by", "stagger"],
-    elsewhere: &[("ladder", "waves are either a ladder or a list: `waves: ladder`")],
-};
-
-fn listed(lint: &mut Lint<'_>, node: &Node, gates: &Section) -> Option<Vec<Wave>> {
-    let items = lint.list(node, "`waves`", WAVES_MAX)?;
-    if items.is_empty() {
-        lint.fault(code::EMPTY, node.at, "`waves` is empty", LADDER_OR_LIST);
-        return None;
-    }
-    let mut names = std::collections::BTreeSet::new();
-    for (name, at) in named(Some(node)) {
-        if !names.insert(name) {
-            let message = format!("the wave `{}` is here twice", cut(name));
-            lint.fault(code::DUPLICATE_NAME, at, message, "rename one of them");
-        }
-    }
-    let mut sizes = Vec::new();
-    let waves = lint.each(items, |lint, item| wave(lint, item, gates, &mut sizes));
-    report_sizes(lint, &sizes);
-    waves
-}
-
-/// One wave. Its size goes into `sizes` even when something else is wrong with it.
-fn wave(lint: &mut Lint<'_>, node: &Node, gates: &Section, sizes: &mut Vec<(Option<Amount>, Mark)>) -> Option<Wave> {
-    if let Value::Scalar(scalar) = &node.value
-        && scalar.text == "ladder"
-    {
-        let message = "waves are either a ladder or a list, not both";
-        lint.fault(code::WAVES, node.at, message, LADDER_OR_LIST);
-        return None;
-    }
-    let fields = lint.fields(node, &WAVE)?;
-    let name = fields.get("name").and_then(|node| lint.name(node, "name"));
-    let size = fields.get("size").and_then(|node| lint.amount(node, "size"));
-    sizes.push((size, fields.get("size").map_or(node.at, |node| node.at)));
-    let bake = fields.or("bake", Span::ZERO, |node| bake(lint, node));
-    let gates = fields.or("gates", Vec::new(), |node| gates::references(lint, node, gates));
-    Some(Wave {
-        name: name?,
-        size: size?,
-        bake: bake?,
-        gates: gates?,
-    })
-}
-
-/// Sizes are cumulative: each must be more than the one before where the two can be compared, and the last is all hosts.
-fn report_sizes(lint: &mut Lint<'_>, sizes: &[(Option<Amount>, Mark)]) {
-    let (mut hosts, mut percent) = (0, 0);
-    for (size, at) in sizes {
-        let grows = match size {
-            None => true,
-            Some(Amount::Hosts(size)) => percent < 100 && *size > std::mem::replace(&mut hosts, *size),
-            Some(Amount::Percent(size)) => *size > std::mem::replace(&mut percent, *size),
-        };
-        if !grows {
-            let help = "sizes are cumulative, how far the lane is after the wave: 1, 10%, 50%, 100%";
-            lint.fault(code::WAVES, *at, "this wave is no larger than one before it", help);
-        }
-    }
-    if let Some((Some(_), at)) = sizes.last().filter(|(size, _)| *size != Some(Amount::Percent(100))) {
-        lint.fault(
-            code::WAVES,
-            *at,
-            "the last wave leaves hosts behind",
-            "let the last wave have `size: 100%`",
-        );
-    }
 }

@@ -1,4 +1,4 @@
-//! Single values: text, names, numbers, lengths of time, amounts, words of a list. Each reader takes the key under which the
+//! Single values: text, names, numbers, lengths of time, words of a list (amounts are in `amount`). Each reader takes the key under which the
 //! value stands, for the message.
 
 use std::{collections::BTreeSet, ops::RangeInclusive, str::FromStr};
@@ -8,7 +8,6 @@ use echelon_proto::{Span, id};
 use super::{Lint, fields::nearest};
 use crate::{
     fault::code,
-    model::Amount,
     template::Template,
     text::{
         Mark,
@@ -19,8 +18,6 @@ use crate::{
 
 /// Characters of one text: an argument, a URL, a selector.
 const TEXT_CHARS_MAX: usize = 4096;
-/// With none, nothing could ever move.
-const AMOUNT_HELP: &str = "write a whole number of hosts from 1, or a whole percentage from 1% to 100%";
 /// Names that a help lists.
 const LISTED_MAX: usize = 12;
 
@@ -61,6 +58,17 @@ impl Lint<'_> {
     }
 
     pub(super) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+        let text = self.long_text(node, what)?;
+        if text.chars().nth(TEXT_CHARS_MAX).is_some() {
+            let message = format!("{what} has more than {TEXT_CHARS_MAX} characters");
+            self.fault(code::TEXT, node.at, message, "put it into a file of the artifact");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Text of any length.
+    pub(super) fn long_text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
         let Value::Scalar(scalar) = &node.value else {
             self.wrong_type(node, what, "text", "write one text");
             return None;
@@ -92,11 +100,6 @@ impl Lint<'_> {
             );
             return None;
         }
-        if scalar.text.chars().nth(TEXT_CHARS_MAX).is_some() {
-            let message = format!("{what} has more than {TEXT_CHARS_MAX} characters");
-            self.fault(code::TEXT, node.at, message, "put it into a file of the artifact");
-            return None;
-        }
         Some(&scalar.text)
     }
 
@@ -113,11 +116,15 @@ impl Lint<'_> {
 
     pub(super) fn template(&mut self, node: &Node, what: &str) -> Option<Template> {
         let text = self.text(node, what)?;
+        self.template_of(text, node.at, what)
+    }
+
+    pub(super) fn template_of(&mut self, text: &str, at: Mark, what: &str) -> Option<Template> {
         match text.parse() {
             Ok(template) => Some(template),
             Err(error) => {
                 let help = "write `${{ host.labels.port }}` for a label of the host; no functions, no nesting";
-                self.fault(code::TEMPLATE, node.at, format!("{what}: {error}"), help);
+                self.fault(code::TEMPLATE, at, format!("{what}: {error}"), help);
                 None
             }
         }
@@ -147,7 +154,21 @@ impl Lint<'_> {
         T: FromStr<Err = id::Invalid>,
     {
         let text = self.text(node, what)?;
-        let name = self.name_of(text, node.at, what)?;
+        self.reference_of(text, node.at, what, kind, known)
+    }
+
+    pub(super) fn key_reference<T>(&mut self, key: &Key, what: &str, kind: Kind, known: &Known) -> Option<T>
+    where
+        T: FromStr<Err = id::Invalid>,
+    {
+        self.reference_of(&key.text, key.at, what, kind, known)
+    }
+
+    fn reference_of<T>(&mut self, text: &str, at: Mark, what: &str, kind: Kind, known: &Known) -> Option<T>
+    where
+        T: FromStr<Err = id::Invalid>,
+    {
+        let name = self.name_of(text, at, what)?;
         let Some(known) = known else { return Some(name) };
         if known.contains(text) {
             return Some(name);
@@ -158,7 +179,7 @@ impl Lint<'_> {
             None if known.is_empty() => format!("there is none: define the {noun} first"),
             None => format!("define it, or use one of these: {}", listed(known)),
         };
-        self.fault(kind.code, node.at, format!("{what}: there is no {noun} `{text}`"), help);
+        self.fault(kind.code, at, format!("{what}: there is no {noun} `{text}`"), help);
         None
     }
 
@@ -237,52 +258,6 @@ impl Lint<'_> {
         None
     }
 
-    /// So many hosts, or a percentage; never none.
-    pub(super) fn amount(&mut self, node: &Node, what: &str) -> Option<Amount> {
-        let scalar = match &node.value {
-            Value::Scalar(scalar) => scalar,
-            _ => {
-                self.wrong_type(node, what, "a number of hosts or a percentage", AMOUNT_HELP);
-                return None;
-            }
-        };
-        let amount = match resolved(scalar) {
-            Plain::Number => scalar.text.parse().ok().filter(|hosts| *hosts > 0).map(Amount::Hosts),
-            Plain::Text => as_percent(&scalar.text).map(Amount::Percent),
-            Plain::Fraction => None,
-            Plain::Nothing | Plain::Truth(_) => {
-                self.wrong_type(node, what, "a number of hosts or a percentage", AMOUNT_HELP);
-                return None;
-            }
-        };
-        if amount.is_none() {
-            let message = format!(
-                "{what}: {} is neither a number of hosts nor a percentage",
-                cut(&scalar.text)
-            );
-            self.fault(code::AMOUNT, node.at, message, AMOUNT_HELP);
-        }
-        amount
-    }
-
-    /// 1 to 100.
-    pub(super) fn percent(&mut self, node: &Node, what: &str) -> Option<u8> {
-        let help = "write a whole percentage from 1% to 100%";
-        let text = match &node.value {
-            Value::Scalar(scalar) if resolved(scalar) == Plain::Text => scalar.text.as_str(),
-            _ => {
-                self.wrong_type(node, what, "a percentage", help);
-                return None;
-            }
-        };
-        let percent = as_percent(text);
-        if percent.is_none() {
-            let message = format!("{what}: {:?} is not a percentage from 1% to 100%", cut(text));
-            self.fault(code::AMOUNT, node.at, message, help);
-        }
-        percent
-    }
-
     /// One of these words. `later` are words of the language that this version lacks.
     pub(super) fn choice<T: Copy>(
         &mut self,
@@ -342,15 +317,7 @@ impl Lint<'_> {
     }
 }
 
-/// `1%` to `100%`.
-fn as_percent(text: &str) -> Option<u8> {
-    let digits = text.strip_suffix('%')?;
-    let whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    let percent = whole.then(|| digits.parse().ok()).flatten()?;
-    (1..=100).contains(&percent).then_some(percent)
-}
-
-fn resolved(scalar: &Scalar) -> Plain {
+pub(super) fn resolved(scalar: &Scalar) -> Plain {
     if scalar.plain {
         resolve(&scalar.text)
     } else {

@@ -1,5 +1,5 @@
 //! The codes of faults, by tens: E00x the text, E01x its shape, E02x values, E03x names, E04x the machine, E05x how it
-//! is rolled, W10x warnings. A code is never given to another fault. `playbooks/README.md` lists them for people.
+//! is rolled, E07x what actions say, W10x and W11x warnings. A code is never given to another fault. `playbooks/README.md` lists them for people.
 
 pub(crate) const SYNTAX: &str = "E001";
 pub(crate) const TOO_LARGE: &str = "E002";
@@ -33,6 +33,8 @@ pub(crate) const UNKNOWN_GATE: &str = "E032";
 pub(crate) const UNKNOWN_OPERATION: &str = "E033";
 pub(crate) const DUPLICATE_NAME: &str = "E034";
 pub(crate) const UNKNOWN_ACTION: &str = "E035";
+pub(crate) const UNKNOWN_DATACENTER: &str = "E036";
+pub(crate) const UNKNOWN_WAVE: &str = "E037";
 
 pub(crate) const ONE_ACTION: &str = "E040";
 pub(crate) const UNREACHABLE_GOAL: &str = "E041";
@@ -42,11 +44,31 @@ pub(crate) const NO_UNDO: &str = "E044";
 pub(crate) const NOTHING_SETS_RELEASE: &str = "E045";
 pub(crate) const INITIAL_SERVES: &str = "E046";
 pub(crate) const NEVER_IN_TIME: &str = "E047";
+pub(crate) const OVERLAP: &str = "E048";
+pub(crate) const MONITOR_OF_INITIAL: &str = "E049";
 
 pub(crate) const WAVES: &str = "E050";
 pub(crate) const ONE_HEALTH_GATE: &str = "E051";
+pub(crate) const NO_GROUPS: &str = "E052";
+pub(crate) const GATE_NEVER_IN_TIME: &str = "E053";
+
+pub(crate) const CONDITION: &str = "E070";
+pub(crate) const ALWAYS_THE_SAME: &str = "E071";
+pub(crate) const FILE_MODE: &str = "E072";
+pub(crate) const SIZE: &str = "E073";
+pub(crate) const SECRET: &str = "E074";
+pub(crate) const PATH: &str = "E075";
+pub(crate) const WRONG_RUNNER: &str = "E076";
+pub(crate) const ONE_CONTENT: &str = "E077";
 
 pub(crate) const UNREACHABLE_STATE: &str = "W101";
 pub(crate) const NEVER_CHOSEN: &str = "W102";
 pub(crate) const UNUSED_GATE: &str = "W103";
 pub(crate) const RELEASE_NOT_SET: &str = "W104";
+pub(crate) const DONE_UNSEEN: &str = "W105";
+pub(crate) const SECRET_WRITTEN_OUT: &str = "W106";
+pub(crate) const WRITABLE_BY_ALL: &str = "W107";
+pub(crate) const IDLE_BAKE: &str = "W108";
+pub(crate) const DRAINED_IN_SERVICE: &str = "W109";
+pub(crate) const SPREAD_IN_GROUP: &str = "W111";
+pub(crate) const LONELY_LANE: &str = "W112";
