@@ -23,8 +23,10 @@ pub(super) enum Place {
     Phase,
     /// It asks and changes nothing.
     Verify,
-    /// Of a health gate, a monitor, an invariant or a poll: it asks and changes nothing.
+    /// Of a health gate, a monitor or an invariant: it asks and changes nothing.
     Probe,
+    /// It asks, and a condition judges the answer.
+    Poll,
 }
 
 /// Keys of a mapping that say what is done.
@@ -35,7 +37,7 @@ impl Place {
         match self {
             Self::Phase => &ACTIONS,
             Self::Verify => &["run", "http", "tcp", "systemd"],
-            Self::Probe => &["run", "http", "tcp"],
+            Self::Probe | Self::Poll => &["run", "http", "tcp"],
         }
     }
 }
@@ -96,8 +98,8 @@ pub(super) fn action(lint: &mut Lint<'_>, fields: &Fields<'_>, what: &str, place
     let node = fields.get(key)?;
     match key {
         "run" => run::run(lint, node).map(Action::Run),
-        "http" => ask::http(lint, node).map(Action::Http),
-        "tcp" => ask::tcp(lint, node).map(Action::Tcp),
+        "http" => ask::http(lint, node, place).map(Action::Http),
+        "tcp" => ask::tcp(lint, node, place).map(Action::Tcp),
         "systemd" => systemd::systemd(lint, node, place),
         "poll" => poll::poll(lint, node).map(Action::Poll),
         "file" => file::file(lint, node).map(Action::File),

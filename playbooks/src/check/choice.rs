@@ -25,6 +25,18 @@ pub(super) fn report(lint: &mut Lint<'_>, machine: &Machine, places: &Places) {
         if undone_by.contains(&phase.name) {
             continue;
         }
+        let to_itself = phase
+            .to
+            .as_ref()
+            .filter(|to| phase.from.contains(to) && !phase.sets_release);
+        if let Some(to) = to_itself {
+            let message = format!(
+                "`{}` is never chosen from `{to}`: it leads back to where it starts",
+                phase.name
+            );
+            lint.fault(code::NEVER_CHOSEN, *at, message, "let it lead to a state of its own");
+            continue;
+        }
         let hidden = phase.from.iter().find_map(|from| {
             let instead = |earlier: &&Phase| {
                 let as_much = earlier.sets_release || !phase.sets_release;
@@ -34,16 +46,6 @@ pub(super) fn report(lint: &mut Lint<'_>, machine: &Machine, places: &Places) {
         });
         if let Some((from, earlier)) = hidden {
             report_hidden(lint, *at, from, earlier, phase);
-        } else if let Some(to) = phase
-            .to
-            .as_ref()
-            .filter(|to| phase.from.contains(to) && !phase.sets_release)
-        {
-            let message = format!(
-                "`{}` is never chosen from `{to}`: it leads back to where it starts",
-                phase.name
-            );
-            lint.fault(code::NEVER_CHOSEN, *at, message, "let it lead to a state of its own");
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Invariants: what must hold before a host may leave service.
 
+use echelon_condition::Place;
+use echelon_proto::WaveName;
+
 use super::{
     Lint, action, condition,
     fields::{Fields, Shape},
@@ -10,7 +13,6 @@ use crate::{
     model::{Ask, Invariant},
     text::tree::Node,
 };
-use echelon_proto::WaveName;
 
 /// Each is asked of each host, before the first phase that takes it out of service.
 const INVARIANTS_MAX: usize = 32;
@@ -56,13 +58,21 @@ fn invariant(lint: &mut Lint<'_>, node: &Node) -> Option<Invariant> {
 fn ask(lint: &mut Lint<'_>, fields: &Fields<'_>) -> Option<Ask> {
     let of_host = ["run", "http", "tcp"].into_iter().find(|key| fields.get(key).is_some());
     match (fields.get("expr"), of_host) {
+        // One that cannot stand here has been reported as that.
+        (None, None)
+            if ["poll", "systemd", "uses", "file"]
+                .iter()
+                .any(|key| fields.get(key).is_some()) =>
+        {
+            None
+        }
         (None, None) => {
             let help = "give it one of expr, run, http, tcp";
             lint.fault(code::ONE_ACTION, fields.at, "the invariant asks nothing", help);
             None
         }
         (None, Some(_)) => action::action(lint, fields, "the invariant", action::Place::Probe).map(Ask::Host),
-        (Some(node), None) => condition::condition(lint, node, "expr", condition::Place::Invariant).map(Ask::Expr),
+        (Some(node), None) => condition::condition(lint, node, "expr", Place::Invariant).map(Ask::Expr),
         (Some(_), Some(key)) => {
             let at = fields.key(key).unwrap_or(fields.at);
             let message = format!("the invariant asks both `expr` and `{key}`");

@@ -218,22 +218,32 @@ fn report_dead_end(lint: &mut Lint<'_>, at: Mark, name: &StateName, state: &Stat
     }
 }
 
-/// A timeout that counts as done must not say of a host what nobody knows: that it serves, or which release it has.
+/// What was not done must not say of a host what nobody knows: that it serves, or which release it has.
 fn report_done_unseen(lint: &mut Lint<'_>, machine: &Machine, places: &Places) {
     for (phase, at) in machine.phases.iter().zip(&places.phases) {
         let serves = |state: &StateName| machine.traffic(state) == Traffic::Full;
         let comes_to_serve = phase.to.as_ref().is_some_and(serves) && !phase.from.iter().all(serves);
         let unseen = match phase.on_timeout {
-            OnTimeout::Continue if phase.sets_release => "has the new release",
-            OnTimeout::Continue if comes_to_serve => "serves",
-            OnTimeout::Continue | OnTimeout::Fail | OnTimeout::Hold => continue,
+            OnTimeout::Continue if phase.sets_release => Some("has the new release"),
+            OnTimeout::Continue if comes_to_serve => Some("serves"),
+            OnTimeout::Continue | OnTimeout::Fail | OnTimeout::Hold => None,
         };
-        let message = format!(
-            "after a timeout of `{}` a host counts as one that {unseen}, and it may not",
-            phase.name
-        );
-        let help = "say `on_timeout: hold` or `fail`: `continue` is for phases whose end does not matter";
-        lint.fault(code::DONE_UNSEEN, *at, message, help);
+        if let Some(unseen) = unseen {
+            let message = format!(
+                "after a timeout of `{}` a host counts as one that {unseen}, and it may not",
+                phase.name
+            );
+            let help = "say `on_timeout: hold` or `fail`: `continue` is for phases whose end does not matter";
+            lint.fault(code::DONE_UNSEEN, *at, message, help);
+        }
+        if phase.sets_release && phase.when.is_some() {
+            let message = format!(
+                "where `when` of `{}` is false a host counts as one that has the new release, and it has not",
+                phase.name
+            );
+            let help = "let `hosts` choose which hosts get it: `when` is for phases without `sets: release`";
+            lint.fault(code::DONE_UNSEEN, *at, message, help);
+        }
     }
 }
 
@@ -335,7 +345,7 @@ mod tests {
             let plain = State { traffic: Traffic::None, point_of_no_return: false, monitor: None };
             let machine = Machine {
                 initial: state(0),
-                states: (0..4).map(|at| (state(at), plain)).collect(),
+                states: (0..4).map(|at| (state(at), plain.clone())).collect(),
                 phases: phases.iter().map(phase).collect(),
                 compensations: vec![],
                 operations: BTreeMap::new(),

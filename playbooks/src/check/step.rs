@@ -1,6 +1,6 @@
 //! What phases and compensations have in common: what is done, who does it, how long it may take, and what then.
 
-use echelon_condition::Condition;
+use echelon_condition::{Condition, Place::When};
 use echelon_proto::Span;
 
 use super::{
@@ -36,7 +36,7 @@ pub(super) fn step(lint: &mut Lint<'_>, fields: &Fields<'_>, what: &str) -> Opti
     let on = fields.or("on", Place::Host, |node| lint.choice(node, "on", &words, &[]));
     let action = action::action(lint, fields, what, action::Place::Phase);
     let when = fields.or("when", None, |node| {
-        condition::condition(lint, node, "when", condition::Place::When).map(Some)
+        condition::condition(lint, node, "when", When).map(Some)
     });
     let timeout = fields
         .get("timeout")

@@ -1,5 +1,6 @@
 //! The codes of faults, by tens: E00x the text, E01x its shape, E02x values, E03x names, E04x the machine, E05x how it
-//! is rolled, E07x what actions say, W10x and W11x warnings. A code is never given to another fault. `playbooks/README.md` lists them for people.
+//! is rolled, E07x what actions and conditions say, W10x and W11x warnings. A code is never given to another fault.
+//! `playbooks/README.md` lists them for people.
 
 pub(crate) const SYNTAX: &str = "E001";
 pub(crate) const TOO_LARGE: &str = "E002";
@@ -60,6 +61,7 @@ pub(crate) const SECRET: &str = "E074";
 pub(crate) const PATH: &str = "E075";
 pub(crate) const WRONG_RUNNER: &str = "E076";
 pub(crate) const ONE_CONTENT: &str = "E077";
+pub(crate) const NEVER_ANSWERED: &str = "E078";
 
 pub(crate) const UNREACHABLE_STATE: &str = "W101";
 pub(crate) const NEVER_CHOSEN: &str = "W102";

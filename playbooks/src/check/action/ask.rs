@@ -2,10 +2,13 @@
 
 use echelon_proto::Span;
 
-use super::super::{
-    Lint,
-    fields::{Fields, Shape},
-    value::cut,
+use super::{
+    super::{
+        Lint,
+        fields::{Fields, Shape},
+        value::cut,
+    },
+    Place,
 };
 use crate::{
     fault::code,
@@ -38,8 +41,29 @@ const HTTP: Shape = Shape {
     ],
 };
 
-pub(super) fn http(lint: &mut Lint<'_>, node: &Node) -> Option<HttpCheck> {
-    let fields = lint.fields(node, &HTTP)?;
+/// Of a poll: its `until` judges the answer, so nothing else may seem to.
+const HTTP_OF_POLL: Shape = Shape {
+    what: "`http` of a poll",
+    required: HTTP.required,
+    optional: &["request_timeout"],
+    later: HTTP.later,
+    elsewhere: &[
+        ("status", "write it into `until`: status == 200"),
+        ("contains", "write it into `until`: body.contains(\"ready\")"),
+        ("consecutive", "a poll ends when its `until` holds once"),
+        ("interval", "between two questions is `every` of `poll`"),
+        ("until", "it belongs beside `http`"),
+        ("every", "it belongs beside `http`"),
+        (
+            "timeout",
+            "for one request write `request_timeout`; the phase's own stands beside `poll`",
+        ),
+    ],
+};
+
+pub(super) fn http(lint: &mut Lint<'_>, node: &Node, place: Place) -> Option<HttpCheck> {
+    let shape = if place == Place::Poll { &HTTP_OF_POLL } else { &HTTP };
+    let fields = lint.fields(node, shape)?;
     let url = fields.get("url").and_then(|node| url(lint, node));
     let status = fields.or("status", 200, |node| {
         let status = lint.number(node, "status", 100..=599)?;
@@ -101,8 +125,22 @@ const TCP: Shape = Shape {
     ],
 };
 
-pub(super) fn tcp(lint: &mut Lint<'_>, node: &Node) -> Option<TcpCheck> {
-    let fields = lint.fields(node, &TCP)?;
+/// As of HTTP.
+const TCP_OF_POLL: Shape = Shape {
+    what: "`tcp` of a poll",
+    optional: &[],
+    elsewhere: &[
+        ("consecutive", "a poll ends when its `until` holds once"),
+        ("interval", "between two questions is `every` of `poll`"),
+        ("until", "it belongs beside `tcp`"),
+        ("every", "it belongs beside `tcp`"),
+    ],
+    ..TCP
+};
+
+pub(super) fn tcp(lint: &mut Lint<'_>, node: &Node, place: Place) -> Option<TcpCheck> {
+    let shape = if place == Place::Poll { &TCP_OF_POLL } else { &TCP };
+    let fields = lint.fields(node, shape)?;
     let address = fields.get("address").and_then(|node| address(lint, node));
     let repeat = repeat(lint, &fields);
     Some(TcpCheck {
