@@ -28,6 +28,10 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Under it each app has its folder.
     pub apps_dir: PathBuf,
+    /// Under it are the secrets that programs may be given.
+    pub secrets_dir: PathBuf,
+    /// In memory: where programs find their secrets.
+    pub runtime_dir: PathBuf,
     /// Told to the coordinator and to programs.
     pub labels: BTreeMap<Label, String>,
     /// Longest artifact taken when the release does not say its size.
@@ -77,6 +81,8 @@ struct Text {
     ca: PathBuf,
     state_dir: PathBuf,
     apps_dir: PathBuf,
+    secrets_dir: Option<PathBuf>,
+    runtime_dir: Option<PathBuf>,
     #[serde(default)]
     labels: BTreeMap<Label, String>,
     artifact_bytes_max: Option<u64>,
@@ -131,12 +137,15 @@ impl Config {
         }
         let coordinator = Coordinator::new(&read.coordinator, &read.server_name)
             .map_err(|error| value("coordinator", error.to_string()))?;
+        let or = |given: Option<PathBuf>, usual: &str| given.map_or_else(|| usual.into(), |given| folder.join(given));
         Ok(Self {
             host: read.host,
             coordinator,
             ca: folder.join(read.ca),
             state_dir: folder.join(read.state_dir),
             apps_dir: folder.join(read.apps_dir),
+            secrets_dir: or(read.secrets_dir, "/etc/echelon/secrets"),
+            runtime_dir: or(read.runtime_dir, "/run/echelon-agent"),
             labels: read.labels,
             artifact_bytes_max: read.artifact_bytes_max,
         })
@@ -165,6 +174,8 @@ impl Config {
         let usual = host::Settings::new(self.host.clone(), self.apps_dir.clone(), self.state_dir.clone(), agent);
         host::Settings {
             labels: self.labels.clone(),
+            secrets_dir: self.secrets_dir.clone(),
+            runtime_dir: self.runtime_dir.clone(),
             artifact_bytes_max: self.artifact_bytes_max.unwrap_or(usual.artifact_bytes_max),
             ..usual
         }
@@ -188,6 +199,10 @@ mod tests {
         assert_eq!(config.state_dir, Path::new("/etc/echelon/state"));
         assert_eq!(config.apps_dir, Path::new("/srv/apps"));
         assert_eq!(config.labels.len(), 1);
+        assert_eq!(config.secrets_dir, Path::new("/etc/echelon/secrets"));
+        assert_eq!(config.runtime_dir, Path::new("/run/echelon-agent"));
+        let own = parse(&GOOD.replace("apps_dir", "secrets_dir = \"mine\"\napps_dir")).unwrap();
+        assert_eq!(own.secrets_dir, Path::new("/etc/echelon/mine"));
     }
 
     #[test]

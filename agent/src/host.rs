@@ -1,10 +1,11 @@
 //! The host itself as an `Executor`: programs under supervisors, checks, systemd, artifacts. An attempt is its verify, its
-//! action, its verify again, each in a folder that says how far it is:
+//! guards, its action, its verify again, each in a folder that says how far it is:
 //!
 //! ```text
-//! STATE/runs/KEY/{before,main,after}   one supervised program each (see `program`)
-//! STATE/store/SHA256                   artifacts
-//! APPS/APP/{releases/NAME,current}     what is installed
+//! STATE/runs/KEY/{before,guard-N,main,after}   one supervised program each (see `program`)
+//! STATE/runs/KEY/let-in                        its guards held: they are not asked again
+//! STATE/store/SHA256                           artifacts
+//! APPS/APP/{releases/NAME,current}             what is installed
 //! ```
 //!
 //! Programs go on without the agent; everything else an attempt does can be done again from its begin, and is, by the
@@ -12,49 +13,54 @@
 
 mod account;
 mod artifact;
+mod ask;
 mod attempt;
+mod cgroup;
 mod check;
+mod credentials;
 mod fetch;
+mod file;
+mod guard;
+mod limits;
+mod poll;
 mod process;
 mod program;
+mod pump;
+mod redact;
 mod release;
 mod runs;
+mod secrets;
+mod spec;
 mod supervisor;
 mod systemd;
+mod template;
 mod unpack;
 
 use std::{
     collections::BTreeMap,
     fs, io,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use echelon_proto::{App, HostId, Label, limits::TAIL_BYTES_MAX};
 
 pub use self::supervisor::supervise;
 use self::{
-    attempt::{Attempt, ended, outcome_of},
+    attempt::{Attempt, outcome_of},
     check::Check,
+    credentials::Credentials,
     fetch::Store,
+    file::Files,
     program::{End, Program, Spec},
     release::Releases,
     runs::Runs,
 };
 use crate::{
     executor::{Executor, Work},
-    order::{Action, Order, Outcome, PhaseResult, Probe, Run},
+    order::{Action, Limits, Order, Outcome, PhaseResult, Probe, Run},
     output::{self, Outputs},
 };
-
-/// A probe of a watch that runs a program.
-const PROBE_WITHIN: Duration = Duration::from_secs(30);
-/// Of the agent's own environment, what a program may see.
-const PASSED_ON: [&str; 6] = ["PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME"];
 
 /// Where and as whom the host's work is done.
 #[derive(Debug, Clone)]
@@ -67,6 +73,10 @@ pub struct Settings {
     pub apps_dir: PathBuf,
     /// Runs and store.
     pub state_dir: PathBuf,
+    /// Under it are the secrets that programs may be given.
+    pub secrets_dir: PathBuf,
+    /// In memory: where programs find their secrets. Made when it is first needed.
+    pub runtime_dir: PathBuf,
     /// The binary whose `supervise` runs programs: the agent's own.
     pub agent: PathBuf,
     /// Longest artifact taken when the release does not say its size.
@@ -86,6 +96,8 @@ impl Settings {
             labels: BTreeMap::new(),
             apps_dir,
             state_dir,
+            secrets_dir: "/etc/echelon/secrets".into(),
+            runtime_dir: "/run/echelon-agent".into(),
             agent,
             artifact_bytes_max: 8 * 1024 * 1024 * 1024,
             systemctl: "systemctl".into(),
@@ -100,6 +112,8 @@ pub struct Host {
     settings: Settings,
     runs: Arc<Runs>,
     store: Store,
+    credentials: Credentials,
+    files: Arc<Files>,
     /// For checks: follows nothing, goes through no proxy.
     client: reqwest::Client,
     probes: AtomicU64,
@@ -126,8 +140,13 @@ impl Host {
             .no_proxy()
             .pool_max_idle_per_host(0);
         let downloads = reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(5));
+        let opened = Arc::new(Runs::open(runs.clone()).map_err(named(&runs))?);
+        let credentials = Credentials::new(&settings, runs);
+        credentials.sweep();
         Ok(Self {
-            runs: Arc::new(Runs::open(runs.clone()).map_err(named(&runs))?),
+            runs: opened,
+            credentials,
+            files: Arc::default(),
             store: Store::open(store.clone(), client(downloads)?, settings.artifact_bytes_max)
                 .map_err(named(&store))?,
             client: client(checks)?,
@@ -142,12 +161,14 @@ impl Host {
 
     async fn attempt(&self, order: &Order, attempt: &Attempt) -> Outcome {
         let main = Program::new(attempt.dir.join("main"));
-        if let Some(verify) = &order.verify
-            && !main.is_begun()
-        {
-            let before = self.verify(order, verify, attempt, "before").await;
-            if before.healthy {
+        if !main.is_begun() {
+            if let Some(verify) = &order.verify
+                && self.verify(order, verify, attempt, "before").await.healthy
+            {
                 return Outcome::of(PhaseResult::AlreadyDone, String::new());
+            }
+            if let Some(outcome) = self.held_back(order, attempt).await {
+                return outcome;
             }
         }
         let outcome = self.act(order, &main, attempt).await;
@@ -189,6 +210,9 @@ impl Host {
             Action::Artifact(action) => {
                 artifact::carry_out(&self.store, self.app_dir(&order.app), order, action, attempt.until).await
             }
+            Action::Poll(poll) => self.poll(order, poll, attempt).await,
+            Action::File(file) => self.write(order, file, attempt).await,
+            Action::Note => Outcome::done(),
         }
     }
 
@@ -202,7 +226,7 @@ impl Host {
     async fn run(&self, order: &Order, run: &Run, program: &Program, attempt: &Attempt) -> Outcome {
         let outputs = self.runs.outputs();
         outputs.begin(order.fence.clone(), program.output());
-        let spec = match self.spec(order, run, attempt.left()) {
+        let spec = match self.spec(order, run, attempt.left(), program) {
             Ok(spec) => Spec {
                 fence: Some(order.fence.clone()),
                 ..spec
@@ -212,7 +236,7 @@ impl Host {
                 return Outcome::failed(why);
             }
         };
-        let end = program.run(&self.settings.agent, &spec).await;
+        let end = self.supervised(program, &spec).await;
         let bytes = match &end {
             End::Known(exit) => exit.output_bytes,
             End::Lost { output_bytes } => *output_bytes,
@@ -261,148 +285,6 @@ impl Host {
             ..outcome
         }
     }
-
-    /// Asks a verify once.
-    async fn verify(&self, order: &Order, verify: &Action, attempt: &Attempt, step: &str) -> Probe {
-        let asked = async {
-            match verify {
-                Action::Run(run) => self.program_holds(order, run, attempt, step).await,
-                Action::Artifact(action) => {
-                    let healthy = artifact::holds(self.app_dir(&order.app), order, action);
-                    let message = "the release does not stand as wanted".to_owned();
-                    Probe { healthy, message }
-                }
-                Action::Http(_) | Action::Tcp(_) | Action::Systemd(_) => self.question(verify).await,
-            }
-        };
-        let unanswered = || Probe {
-            healthy: false,
-            message: "it did not answer in time".to_owned(),
-        };
-        // A program has its supervisor to end it in time; that needs the grace too.
-        let within = attempt.left() + process::GRACE * 3;
-        tokio::time::timeout(within, asked)
-            .await
-            .unwrap_or_else(|_| unanswered())
-    }
-
-    async fn program_holds(&self, order: &Order, run: &Run, attempt: &Attempt, step: &str) -> Probe {
-        let spec = match self.spec(order, run, attempt.left()) {
-            Ok(spec) => spec,
-            Err(message) => {
-                return Probe {
-                    healthy: false,
-                    message,
-                };
-            }
-        };
-        let program = Program::new(attempt.dir.join(step));
-        self.program_answers(&run.argv[0], &program, &spec).await
-    }
-
-    async fn program_answers(&self, name: &str, program: &Program, spec: &Spec) -> Probe {
-        let end = program.run(&self.settings.agent, spec).await;
-        let healthy = matches!(&end, End::Known(exit) if exit.code == Some(0) && !exit.timed_out);
-        let last = output::tail(&program.output(), output::written(&program.output()), 512);
-        let last = last.lines().last().unwrap_or_default();
-        let message = match end {
-            End::Known(exit) => format!("{} {last}", ended(name, &exit)),
-            End::Lost { .. } => format!("{name} ended in an unknown way"),
-            End::NotBegun(why) => why,
-        };
-        Probe { healthy, message }
-    }
-
-    /// One question to a check or a unit.
-    async fn question(&self, probe: &Action) -> Probe {
-        match probe {
-            Action::Http(check) => check::ask(&self.client, Check::Http(check)).await,
-            Action::Tcp(check) => check::ask(&self.client, Check::Tcp(check)).await,
-            Action::Systemd(action) => match systemd::missing(&self.settings.systemd_mark) {
-                Some(message) => Probe {
-                    healthy: false,
-                    message,
-                },
-                None => match systemd::argv(&self.settings.systemctl, action) {
-                    Ok(argv) => self.probe_program(&plain(argv)).await,
-                    Err(message) => Probe {
-                        healthy: false,
-                        message,
-                    },
-                },
-            },
-            Action::Run(run) => self.probe_program(run).await,
-            Action::Artifact(_) => Probe {
-                healthy: false,
-                message: "an artifact is nothing that can be watched".to_owned(),
-            },
-        }
-    }
-
-    /// A program that answers by its exit code, of no order.
-    async fn probe_program(&self, run: &Run) -> Probe {
-        let number = self.probes.fetch_add(1, Ordering::Relaxed);
-        let scratch = self.runs.scratch(number);
-        let cwd = self.settings.apps_dir.join(run.cwd.as_deref().unwrap_or_default());
-        let spec = Spec {
-            argv: run.argv.clone(),
-            env: self.environment(&run.env),
-            cwd,
-            user: run.user.clone(),
-            timeout_ms: u64::try_from(PROBE_WITHIN.as_millis()).unwrap_or(u64::MAX),
-            fence: None,
-        };
-        let program = Program::new(scratch.path().to_owned());
-        self.program_answers(&run.argv[0], &program, &spec).await
-    }
-
-    fn environment(&self, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let passed = PASSED_ON
-            .iter()
-            .filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?)));
-        let mut env: BTreeMap<String, String> = passed.collect();
-        env.extend(own.clone());
-        env.insert("ECHELON_HOST".to_owned(), self.settings.host.to_string());
-        for (label, value) in &self.settings.labels {
-            let key: String = label
-                .as_str()
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-                .collect();
-            env.insert(format!("ECHELON_LABEL_{}", key.to_ascii_uppercase()), value.clone());
-        }
-        env
-    }
-
-    /// What the supervisor is told; makes the app's folder.
-    fn spec(&self, order: &Order, run: &Run, left: Duration) -> Result<Spec, String> {
-        let app_dir = self.app_dir(&order.app);
-        fs::create_dir_all(&app_dir).map_err(|error| format!("{}: {error}", app_dir.display()))?;
-        let releases = Releases::of(app_dir.clone());
-        let mut env = self.environment(&run.env);
-        let mut set = |key: &str, value: String| env.insert(key.to_owned(), value);
-        set("ECHELON_APP", order.app.to_string());
-        set("ECHELON_APP_DIR", app_dir.display().to_string());
-        set("ECHELON_CURRENT", releases.current().display().to_string());
-        set("ECHELON_ROLLOUT", order.fence.rollout.to_string());
-        set("ECHELON_PHASE", order.fence.phase.to_string());
-        set("ECHELON_ATTEMPT", order.fence.attempt.to_string());
-        let release = order.release.as_ref();
-        set(
-            "ECHELON_RELEASE",
-            release.map(|release| release.name.to_string()).unwrap_or_default(),
-        );
-        let folder = release.map(|release| releases.folder(&release.name).display().to_string());
-        set("ECHELON_RELEASE_DIR", folder.unwrap_or_default());
-        Ok(Spec {
-            argv: run.argv.clone(),
-            env,
-            cwd: app_dir.join(run.cwd.as_deref().unwrap_or_default()),
-            user: run.user.clone(),
-            timeout_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            fence: None,
-        })
-    }
 }
 
 impl Executor for Host {
@@ -410,7 +292,12 @@ impl Executor for Host {
         let order = &work.order;
         let run = self.runs.begin(&order.fence, work.resumed);
         let attempt = Attempt::new(run.path().to_owned(), &work);
-        self.attempt(order, &attempt).await
+        let outcome = self.attempt(order, &attempt).await;
+        if outcome.result == PhaseResult::HeldBack {
+            // Ordered again and again: these folders must not push out those of phases that ran.
+            let _ = fs::remove_dir_all(&attempt.dir);
+        }
+        outcome
     }
 
     async fn probe(&self, probe: &Action) -> Probe {
@@ -428,6 +315,8 @@ fn plain(argv: Vec<String>) -> Run {
         env: BTreeMap::new(),
         cwd: None,
         user: None,
+        limits: Limits::default(),
+        secrets: BTreeMap::new(),
     }
 }
 

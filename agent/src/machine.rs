@@ -447,7 +447,8 @@ impl Machine {
         // First contact: where the coordinator says it stands is all anybody knows.
         let from: Option<StateName> = order.from_state.clone();
         standing.state = standing.state.or(from);
-        if outcome.result != PhaseResult::Refused {
+        // Of what was not begun nothing can have gone wrong.
+        if !matches!(outcome.result, PhaseResult::Refused | PhaseResult::HeldBack) {
             standing.error = if outcome.message.is_empty() {
                 format!("{} {}", order.fence.phase, outcome.result)
             } else {

@@ -1,10 +1,16 @@
 //! What the agent is asked to do and what it answers, in its own types: checked names, units in the types, no wire.
 //! Deliberately no behaviour: `machine` decides on orders, an `Executor` carries them out.
 
+mod action;
+
 use std::{collections::BTreeMap, fmt};
 
 use echelon_proto::{App, Digest, Fence, ReleaseName, Span, StateName, Time};
 use serde::{Deserialize, Serialize};
+
+pub use self::action::{
+    Action, Artifact, ArtifactVerb, Content, File, HttpCheck, Limits, Poll, Run, Systemd, SystemdVerb, TcpCheck,
+};
 
 /// One phase to run on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +31,21 @@ pub struct Order {
     pub after: Standing,
     /// Where the app must stand for the order to make sense. None: anywhere.
     pub from_state: Option<StateName>,
+    /// Asked before anything is begun; all must hold.
+    #[serde(default)]
+    pub guards: Vec<Guard>,
+    /// What `${{ }}` stands for in a template file.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What must hold on the host before a phase may begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// Told when it does not hold.
+    pub name: String,
+    /// `Http`, `Tcp` or `Run`.
+    pub ask: Action,
 }
 
 /// A version of an app and where its artifact is.
@@ -45,133 +66,6 @@ pub struct Source {
     pub sha256: Digest,
     /// In bytes, when known.
     pub size: Option<u64>,
-}
-
-/// What an order or a verify does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// A program of the user's own.
-    Run(Run),
-    /// Ask a URL until it answers as wanted.
-    Http(HttpCheck),
-    /// Connect to a port until it answers.
-    Tcp(TcpCheck),
-    /// Act on a systemd unit.
-    Systemd(Systemd),
-    /// Act on the order's release.
-    Artifact(Artifact),
-}
-
-/// A program: argv, never a shell string.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
-    /// Never empty.
-    pub argv: Vec<String>,
-    /// Added to the agent's own `ECHELON_*` variables.
-    pub env: BTreeMap<String, String>,
-    /// None: the app's folder.
-    pub cwd: Option<String>,
-    /// None: the agent's own user.
-    pub user: Option<String>,
-}
-
-/// Holds when the URL answers as wanted this many times in a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpCheck {
-    /// http or https.
-    pub url: String,
-    /// Wanted status.
-    pub status: u16,
-    /// At least 1.
-    pub consecutive: u32,
-    /// Between two requests.
-    pub interval: Span,
-    /// Of one request.
-    pub request_timeout: Span,
-    /// Wanted in the body. None: any body.
-    pub contains: Option<String>,
-}
-
-/// Holds when the address accepts a connection this many times in a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TcpCheck {
-    /// `host:port`
-    pub address: String,
-    /// At least 1.
-    pub consecutive: u32,
-    /// Between two connections.
-    pub interval: Span,
-}
-
-/// One verb on one unit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Systemd {
-    /// As systemctl takes it.
-    pub unit: String,
-    /// What to do with it.
-    pub verb: SystemdVerb,
-}
-
-/// What systemctl is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SystemdVerb {
-    /// Start it and see that it is up.
-    Start,
-    /// Stop it.
-    Stop,
-    /// Restart it and see that it is up.
-    Restart,
-    /// Reload its configuration.
-    Reload,
-    /// Start it at boot.
-    Enable,
-    /// Do not start it at boot.
-    Disable,
-    /// True when it is active: for verify and watches.
-    IsActive,
-}
-
-impl SystemdVerb {
-    /// The word systemctl knows.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-            Self::Reload => "reload",
-            Self::Enable => "enable",
-            Self::Disable => "disable",
-            Self::IsActive => "is-active",
-        }
-    }
-}
-
-/// What to do with the order's release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Artifact {
-    /// What to do.
-    pub verb: ArtifactVerb,
-    /// Releases kept besides the running and the previous one. None: the agent's default.
-    pub keep: Option<u32>,
-}
-
-/// What is done with a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ArtifactVerb {
-    /// Into the store, checked.
-    Fetch,
-    /// Fetch where needed, unpack, swap `current`.
-    Install,
-    /// Swap `current` to a release on the disk.
-    Activate,
-    /// Take away `current` and every release.
-    Remove,
-    /// Take away old releases.
-    Prune,
 }
 
 /// One app on this host.
@@ -220,6 +114,8 @@ pub enum PhaseResult {
     Refused,
     /// It was begun and its end is not known.
     Lost,
+    /// A guard does not hold, so nothing was run: not a failure, and ordered again later.
+    HeldBack,
 }
 
 impl PhaseResult {
@@ -239,6 +135,7 @@ impl fmt::Display for PhaseResult {
             Self::TimedOut => "timed out",
             Self::Refused => "refused",
             Self::Lost => "lost",
+            Self::HeldBack => "held back",
         })
     }
 }
@@ -328,4 +225,25 @@ pub struct Probe {
     pub healthy: bool,
     /// What was seen, one line.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An order as ledgers held it before there were guards, variables, limits and secrets.
+    #[test]
+    fn an_order_of_an_older_ledger_is_still_read() {
+        let text = r#"{"fence":{"term":1,"rollout":"r1","host":"h1","phase":"start","attempt":1},"app":"web",
+            "release":null,"action":{"run":{"argv":["true"],"env":{},"cwd":null,"user":null}},"timeout":1000,
+            "verify":null,"after":{"app":"web","state":"running","release":null,"previous":null},"from_state":null}"#;
+        let order: Order = serde_json::from_str(text).unwrap();
+        assert!(order.guards.is_empty() && order.variables.is_empty());
+        let Action::Run(run) = &order.action else {
+            panic!("{order:?}")
+        };
+        assert_eq!((run.limits, run.secrets.len()), (Limits::default(), 0));
+        let again: Order = serde_json::from_str(&serde_json::to_string(&order).unwrap()).unwrap();
+        assert_eq!(again, order);
+    }
 }

@@ -32,6 +32,15 @@ impl Attempt {
         }
     }
 
+    /// The same, over by then at the latest.
+    pub(super) fn ending_by(&self, until: Instant) -> Self {
+        Self {
+            dir: self.dir.clone(),
+            until: self.until.min(until),
+            timeout: self.timeout,
+        }
+    }
+
     pub(super) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }

@@ -9,6 +9,7 @@ use tokio::{
     time::{self, Instant},
 };
 
+use super::ask::unhealthy;
 use crate::order::{HttpCheck, Probe, TcpCheck};
 
 /// Of a body that is searched; a health page is small.
@@ -93,29 +94,12 @@ pub(super) async fn ask(client: &reqwest::Client, check: Check<'_>) -> Probe {
     probe
 }
 
-fn unhealthy(message: String) -> Probe {
-    Probe {
-        healthy: false,
-        message,
-    }
-}
-
 async fn http(client: &reqwest::Client, check: &HttpCheck) -> Probe {
     let url = &check.url;
-    let timeout = or(check.request_timeout, ONE_QUESTION);
-    let answer = async {
-        let mut response = client.get(url).send().await?;
-        let mut body = Vec::new();
-        while check.contains.is_some() && body.len() < BODY_BYTES_MAX {
-            let Some(part) = response.chunk().await? else { break };
-            body.extend_from_slice(&part);
-        }
-        Ok((response.status().as_u16(), body))
-    };
-    let (status, body) = match time::timeout(timeout, answer).await {
-        Err(_) => return unhealthy(format!("{url}: no answer within {} ms", timeout.as_millis())),
-        Ok(Err(error)) => return unhealthy(format!("{url}: {}", cause(error))),
-        Ok(Ok(answer)) => answer,
+    let body_bytes_max = check.contains.as_ref().map_or(0, |_| BODY_BYTES_MAX);
+    let (status, body) = match get(client, check, body_bytes_max).await {
+        Ok(answer) => answer,
+        Err(message) => return unhealthy(message),
     };
     if status != check.status {
         return unhealthy(format!("{url}: answered {status}, wanted {}", check.status));
@@ -128,6 +112,30 @@ async fn http(client: &reqwest::Client, check: &HttpCheck) -> Probe {
             healthy: true,
             message: format!("{url}: answered {status}"),
         },
+    }
+}
+
+/// Whatever the URL answers: status, and the body's first bytes or a few more.
+pub(super) async fn get(
+    client: &reqwest::Client,
+    check: &HttpCheck,
+    body_bytes_max: usize,
+) -> Result<(u16, Vec<u8>), String> {
+    let url = &check.url;
+    let timeout = or(check.request_timeout, ONE_QUESTION);
+    let answer = async {
+        let mut response = client.get(url).send().await?;
+        let mut body = Vec::new();
+        while body.len() < body_bytes_max {
+            let Some(part) = response.chunk().await? else { break };
+            body.extend_from_slice(&part);
+        }
+        Ok((response.status().as_u16(), body))
+    };
+    match time::timeout(timeout, answer).await {
+        Err(_) => Err(format!("{url}: no answer within {} ms", timeout.as_millis())),
+        Ok(Err(error)) => Err(format!("{url}: {}", cause(error))),
+        Ok(Ok(answer)) => Ok(answer),
     }
 }
 
@@ -147,7 +155,7 @@ pub(super) fn cause(error: reqwest::Error) -> String {
     text
 }
 
-async fn tcp(address: &str) -> Probe {
+pub(super) async fn tcp(address: &str) -> Probe {
     match time::timeout(ONE_QUESTION, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Probe {
             healthy: true,

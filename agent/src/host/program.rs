@@ -25,8 +25,8 @@ use tokio::{
     time,
 };
 
-use super::process;
-use crate::{ledger::replace, output::written};
+use super::{process, secrets::Secrets};
+use crate::{ledger::replace, order::Limits, output::written};
 
 /// How soon an end is seen at first, and at most.
 const LOOK_MIN: Duration = Duration::from_millis(5);
@@ -45,6 +45,10 @@ pub(super) struct Spec {
     pub(super) timeout_ms: u64,
     /// Whose output it is. None: a verify's or a probe's, which is not sent.
     pub(super) fence: Option<Fence>,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) secrets: Option<Secrets>,
 }
 
 /// A supervisor that is about to start its program.

@@ -86,7 +86,8 @@ impl Runs {
 
     /// A folder for one answer.
     pub(super) fn scratch(self: &Arc<Self>, number: u64) -> Active {
-        let dir = self.folder.join(format!("{PROBE}{number}"));
+        // Of this process: one that an earlier agent asked may still run, and clears up after itself.
+        let dir = self.folder.join(format!("{PROBE}{}-{number}", std::process::id()));
         self.active().insert(dir.clone());
         Active {
             dir,
@@ -129,8 +130,8 @@ impl Runs {
     }
 }
 
-/// Begin of the names of folders for probes.
-const PROBE: &str = "probe-";
+/// Begin of the names of folders for probes: no name of a rollout begins so.
+const PROBE: &str = "~probe-";
 
 /// Readable, unique whatever the names, and short enough for any file system.
 fn key(fence: &Fence) -> String {

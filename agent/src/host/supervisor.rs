@@ -5,7 +5,7 @@
 //! spec.json   what to run, written by the agent
 //! lock        open as its standard input and locked for as long as it lives: how an agent knows that it does
 //! begun       its own number, written before the program is started; without it nothing was ever run
-//! output      the program's standard output and error
+//! output      the program's standard output and error, without the secrets that it was given
 //! exit        how it ended, written whole
 //! ```
 //!
@@ -34,8 +34,12 @@ use nix::{
 };
 
 use super::{
-    account, process,
+    account::Account,
+    cgroup::Cgroup,
+    limits, process,
     program::{Begun, Exit, Spec},
+    pump::Pump,
+    secrets::HandedOver,
 };
 use crate::{
     ledger::replace,
@@ -57,7 +61,7 @@ pub fn supervise(dir: &Path) -> io::Result<()> {
     let begun = Begun::this_process()?;
     replace(&dir.join("begun"), &serde_json::to_vec(&begun)?, 0o600)?;
     let exit = match start(dir, &spec) {
-        Ok(child) => follow(dir, &spec, child),
+        Ok(started) => follow(dir, &spec, started),
         Err(error) => Exit {
             error: Some(error),
             ..Exit::default()
@@ -79,18 +83,30 @@ fn tell(dir: &Path, exit: &Exit) -> io::Result<()> {
     }
 }
 
-fn start(dir: &Path, spec: &Spec) -> Result<Child, String> {
+/// A program that runs, and what goes with its end.
+struct Started {
+    child: Child,
+    pump: Option<Pump>,
+    secrets: Option<HandedOver>,
+    cgroup: Option<Cgroup>,
+}
+
+fn start(dir: &Path, spec: &Spec) -> Result<Started, String> {
     let output = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
         .open(dir.join("output"));
-    let output = output.and_then(|out| Ok((out.try_clone()?, out)));
-    let (out, err) = output.map_err(|error| format!("the output file cannot be made: {error}"))?;
+    let output = output.map_err(|error| format!("the output file cannot be made: {error}"))?;
     if !spec.cwd.is_dir() {
         return Err(format!("its working folder {} is no folder", spec.cwd.display()));
     }
     let (name, arguments) = spec.argv.split_first().ok_or("it has no arguments")?;
+    let account = spec.user.as_deref().map(Account::named).transpose()?.flatten();
+    let secrets = spec.secrets.as_ref();
+    let secrets = secrets.map(|secrets| secrets.hand_over(account.as_ref())).transpose()?;
+    let (out, err, pump) =
+        outputs(output, secrets.as_ref()).map_err(|error| format!("its output cannot be taken: {error}"))?;
     let mut command = Command::new(name);
     command
         .args(arguments)
@@ -101,23 +117,44 @@ fn start(dir: &Path, spec: &Spec) -> Result<Child, String> {
         .stdout(out)
         .stderr(err)
         .process_group(0);
-    if let Some(user) = &spec.user {
-        account::become_user(&mut command, user)?;
+    // Before it becomes another user, who may not put processes into groups of the agent's.
+    let cgroup = limits::hold(&mut command, spec.limits, dir)?;
+    if let Some(account) = account {
+        account.take_on(&mut command);
     }
-    command
+    let child = command
         .spawn()
-        .map_err(|error| format!("{name:?} cannot be started: {error}"))
+        .map_err(|error| format!("{name:?} cannot be started: {error}"))?;
+    Ok(Started {
+        child,
+        pump,
+        secrets,
+        cgroup,
+    })
 }
 
-fn follow(dir: &Path, spec: &Spec, mut child: Child) -> Exit {
+/// The file itself for both, or a pipe to it that lets no secret through.
+fn outputs(file: File, secrets: Option<&HandedOver>) -> io::Result<(Stdio, Stdio, Option<Pump>)> {
+    let Some(secrets) = secrets else {
+        return Ok((file.try_clone()?.into(), file.into(), None));
+    };
+    let (pump, writer) = Pump::start(file, secrets.redactor())?;
+    Ok((writer.try_clone()?.into(), writer.into(), Some(pump)))
+}
+
+fn follow(dir: &Path, spec: &Spec, mut started: Started) -> Exit {
     let output = dir.join("output");
-    let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    let pid = i32::try_from(started.child.id()).unwrap_or(i32::MAX);
     let timed_out = !ends_within(pid, Duration::from_millis(spec.timeout_ms), &output);
     if timed_out {
         process::end_group(pid);
     }
     // Waited for only now: until here its number could not be given to another process.
-    let status = child.wait();
+    let status = started.child.wait();
+    if let Some(pump) = started.pump {
+        pump.finish();
+    }
+    drop((started.secrets, started.cgroup));
     let output_bytes = written(&output);
     trim(&output, 0);
     exit_of(status, timed_out, output_bytes)

@@ -1,21 +1,27 @@
 //! Wire messages to the agent's own types and back: every name is checked here, so nothing behind this file meets a text
 //! that is no name. Deliberately no decisions: a message that is wrong is given back with what is wrong.
 
-use std::fmt::Display;
+mod action;
+
+use std::{collections::BTreeMap, fmt::Display};
 
 use echelon_proto::{
     App, Fence, HostId, PhaseName, ReleaseName, RolloutId, Span, StateName, limits,
-    wire::link::{self as wire, action::Kind, agent_message::Body},
+    wire::link::{self as wire, agent_message::Body},
 };
 
+use self::action::{action_in, question_in};
 use super::Settings;
 use crate::{
     machine::{Input, Machine},
     order,
 };
 
-/// Arguments of one program: far above what playbooks write, far below what would hurt.
-const ARGV_MAX: usize = 1024;
+/// Guards of one order: each is a question before a phase may begin, and people wait for it.
+const GUARDS_MAX: usize = 16;
+/// Names that a template may use, and their bytes in all: the labels of a host and a few more.
+const VARIABLES_MAX: usize = 256;
+const VARIABLES_BYTES_MAX: usize = 256 * 1024;
 
 pub(super) fn fence_out(fence: &Fence) -> wire::Fence {
     wire::Fence {
@@ -127,6 +133,7 @@ const fn result_out(result: order::PhaseResult) -> wire::PhaseResult {
         order::PhaseResult::TimedOut => wire::PhaseResult::TimedOut,
         order::PhaseResult::Refused => wire::PhaseResult::Refused,
         order::PhaseResult::Lost => wire::PhaseResult::Lost,
+        order::PhaseResult::HeldBack => wire::PhaseResult::HeldBack,
     }
 }
 
@@ -162,8 +169,40 @@ fn checked_order(order: wire::Order, fence: Fence, app: App) -> Result<order::Or
         verify: order.verify.map(|verify| action_in(Some(verify))).transpose()?,
         after: standing_in(&app, order.after.ok_or("it does not say what stands after it")?)?,
         from_state: state_in(order.from_state)?,
+        guards: guards_in(order.guards)?,
+        variables: variables_in(order.variables)?,
         app,
     })
+}
+
+fn guards_in(guards: Vec<wire::Guard>) -> Result<Vec<order::Guard>, String> {
+    if guards.len() > GUARDS_MAX {
+        return Err(format!(
+            "it has {} guards, at most {GUARDS_MAX} are taken",
+            guards.len()
+        ));
+    }
+    guards.into_iter().map(guard_in).collect()
+}
+
+fn guard_in(guard: wire::Guard) -> Result<order::Guard, String> {
+    if guard.name.is_empty() || guard.name.chars().count() > limits::NAME_CHARS_MAX {
+        return Err(format!("a guard's name has 1 to {} characters", limits::NAME_CHARS_MAX));
+    }
+    let ask = question_in(guard.ask).map_err(|why| format!("guard {}: {why}", guard.name))?;
+    Ok(order::Guard { name: guard.name, ask })
+}
+
+fn variables_in(variables: impl IntoIterator<Item = (String, String)>) -> Result<BTreeMap<String, String>, String> {
+    let variables: BTreeMap<String, String> = variables.into_iter().collect();
+    let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if variables.len() > VARIABLES_MAX || bytes > VARIABLES_BYTES_MAX {
+        return Err(format!(
+            "its {} variables have {bytes} bytes, at most {VARIABLES_MAX} of {VARIABLES_BYTES_MAX} bytes are taken",
+            variables.len()
+        ));
+    }
+    Ok(variables)
 }
 
 fn release_in(release: wire::Release) -> Result<order::Release, String> {
@@ -178,79 +217,6 @@ fn release_in(release: wire::Release) -> Result<order::Release, String> {
             sha256: release.sha256.parse().map_err(text)?,
             size: (release.size_bytes > 0).then_some(release.size_bytes),
         }),
-    })
-}
-
-fn action_in(action: Option<wire::Action>) -> Result<order::Action, String> {
-    let kind = action.and_then(|action| action.kind);
-    Ok(match kind.ok_or("an action is of no kind this agent knows")? {
-        Kind::Run(run) => order::Action::Run(run_in(run)?),
-        Kind::Http(http) => order::Action::Http(order::HttpCheck {
-            url: http.url,
-            status: match http.status {
-                0 => 200,
-                status => u16::try_from(status).map_err(text)?,
-            },
-            consecutive: http.consecutive.max(1),
-            interval: Span(http.interval_ms),
-            request_timeout: Span(http.request_timeout_ms),
-            contains: (!http.contains.is_empty()).then_some(http.contains),
-        }),
-        Kind::Tcp(tcp) => order::Action::Tcp(order::TcpCheck {
-            address: tcp.address,
-            consecutive: tcp.consecutive.max(1),
-            interval: Span(tcp.interval_ms),
-        }),
-        Kind::Systemd(systemd) => order::Action::Systemd(order::Systemd {
-            verb: systemd_verb(systemd.verb())?,
-            unit: systemd.unit,
-        }),
-        Kind::Artifact(artifact) => order::Action::Artifact(order::Artifact {
-            verb: artifact_verb(artifact.verb())?,
-            keep: (artifact.keep > 0).then_some(artifact.keep),
-        }),
-        Kind::Poll(_) | Kind::File(_) | Kind::Note(_) => return Err("an action is of no kind this agent knows".into()),
-    })
-}
-
-fn run_in(run: wire::Run) -> Result<order::Run, String> {
-    if run.argv.is_empty() || run.argv[0].is_empty() || run.argv.len() > ARGV_MAX {
-        return Err(format!("a program has 1 to {ARGV_MAX} arguments, the first not empty"));
-    }
-    let has_nul = |text: &String| text.contains('\0');
-    let bad_key = |key: &String| key.is_empty() || key.contains('=') || key.contains('\0');
-    if run.argv.iter().any(has_nul) || run.env.iter().any(|(key, value)| bad_key(key) || has_nul(value)) {
-        return Err("a program's arguments and environment have no NUL, a variable's name no `=`".to_owned());
-    }
-    Ok(order::Run {
-        argv: run.argv,
-        env: run.env.into_iter().collect(),
-        cwd: (!run.cwd.is_empty()).then_some(run.cwd),
-        user: (!run.user.is_empty()).then_some(run.user),
-    })
-}
-
-fn systemd_verb(verb: wire::SystemdVerb) -> Result<order::SystemdVerb, String> {
-    Ok(match verb {
-        wire::SystemdVerb::Unspecified => return Err("a systemd action has no verb this agent knows".to_owned()),
-        wire::SystemdVerb::Start => order::SystemdVerb::Start,
-        wire::SystemdVerb::Stop => order::SystemdVerb::Stop,
-        wire::SystemdVerb::Restart => order::SystemdVerb::Restart,
-        wire::SystemdVerb::Reload => order::SystemdVerb::Reload,
-        wire::SystemdVerb::Enable => order::SystemdVerb::Enable,
-        wire::SystemdVerb::Disable => order::SystemdVerb::Disable,
-        wire::SystemdVerb::IsActive => order::SystemdVerb::IsActive,
-    })
-}
-
-fn artifact_verb(verb: wire::ArtifactVerb) -> Result<order::ArtifactVerb, String> {
-    Ok(match verb {
-        wire::ArtifactVerb::Unspecified => return Err("an artifact action has no verb this agent knows".to_owned()),
-        wire::ArtifactVerb::Fetch => order::ArtifactVerb::Fetch,
-        wire::ArtifactVerb::Install => order::ArtifactVerb::Install,
-        wire::ArtifactVerb::Activate => order::ArtifactVerb::Activate,
-        wire::ArtifactVerb::Remove => order::ArtifactVerb::Remove,
-        wire::ArtifactVerb::Prune => order::ArtifactVerb::Prune,
     })
 }
 

@@ -32,6 +32,8 @@ fn order_for(app: &str, rollout: &str, attempt: u32) -> Order {
             env: std::collections::BTreeMap::new(),
             cwd: None,
             user: None,
+            limits: crate::order::Limits::default(),
+            secrets: std::collections::BTreeMap::new(),
         }),
         timeout: Span::secs(10),
         verify: None,
@@ -40,6 +42,8 @@ fn order_for(app: &str, rollout: &str, attempt: u32) -> Order {
             ..Standing::unknown(app)
         },
         from_state: Some(StateName::new("stopped").unwrap()),
+        guards: Vec::new(),
+        variables: std::collections::BTreeMap::new(),
     }
 }
 
@@ -184,6 +188,21 @@ fn a_failure_leaves_the_app_where_it_stood_and_says_why() {
     assert_eq!(give(&mut machine, ordered(order("r1", 2))).0, [2]);
     let (_, reports) = give(&mut machine, ended("r1", 2, Outcome::done()));
     assert_eq!(reports[0].standing.error, "");
+}
+
+#[test]
+fn a_phase_held_back_leaves_standing_and_error_as_they_were_and_the_next_attempt_may_begin() {
+    let mut machine = machine();
+    give(&mut machine, ordered(order("r1", 1)));
+    give(&mut machine, ended("r1", 1, Outcome::failed("no such unit")));
+    let before = machine.standings().cloned().collect::<Vec<_>>();
+    give(&mut machine, ordered(order("r1", 2)));
+    let held = Outcome::of(PhaseResult::HeldBack, "guard space does not hold".to_owned());
+    let (_, reports) = give(&mut machine, ended("r1", 2, held));
+    assert_eq!(only(&reports), (PhaseResult::HeldBack, "guard space does not hold"));
+    assert_eq!(machine.standings().cloned().collect::<Vec<_>>(), before);
+    assert_eq!(machine.running().count(), 0);
+    assert_eq!(give(&mut machine, ordered(order("r1", 3))).0, [3]);
 }
 
 #[test]

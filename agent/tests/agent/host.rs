@@ -62,6 +62,8 @@ pub(crate) fn order(action: Action) -> Order {
         verify: None,
         after: Standing::unknown(app),
         from_state: None,
+        guards: Vec::new(),
+        variables: Default::default(),
     }
 }
 

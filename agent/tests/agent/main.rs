@@ -2,9 +2,14 @@
 
 mod artifacts;
 mod coordinator;
+mod files;
+mod guards;
 mod host;
 mod joining;
 mod library;
+mod limits;
 mod phases;
+mod polls;
 mod sandbox;
+mod secrets;
 mod sessions;

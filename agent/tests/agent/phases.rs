@@ -3,27 +3,12 @@
 use std::{fs, time::Duration};
 
 use echelon_proto::wire::link::{PhaseResult, TcpCheck, action::Kind};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use tokio::net::TcpListener;
 
 use crate::{
-    coordinator::{Coordinator, SOON},
-    sandbox::{Sandbox, end_runs, fence, is_alive, order, sh, standing},
+    coordinator::Coordinator,
+    sandbox::{Sandbox, end_runs, fence, is_alive, kill_supervisors, order, sh, standing, until},
 };
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(SOON, wait)
-        .await
-        .unwrap_or_else(|_| panic!("{what}"));
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phase_runs_with_its_environment_and_reports_code_tail_standing_and_whole_output() {
@@ -178,17 +163,6 @@ async fn a_supervisor_that_is_killed_means_lost_unless_verify_knows_better_and_n
         assert_eq!(report.result(), wanted, "{}", report.message);
         assert!(!is_alive(&sandbox.read("apps/pid")), "the program was ended");
         coordinator.ack(report.sequence).await;
-    }
-}
-
-fn kill_supervisors(sandbox: &Sandbox) {
-    for run in fs::read_dir(sandbox.path("state/runs")).unwrap().flatten() {
-        let main = run.path().join("main");
-        let begun: serde_json::Value = serde_json::from_slice(&fs::read(main.join("begun")).unwrap()).unwrap();
-        let pid = i32::try_from(begun["pid"].as_i64().unwrap()).unwrap();
-        if !main.join("exit").exists() && is_alive(&pid.to_string()) {
-            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use echelon_proto::wire::link::{Action, Fence, Order, Run, Standing, action::Kind};
@@ -13,7 +14,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, SOON};
 
 pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_echelon-agent");
 
@@ -29,7 +30,7 @@ impl Sandbox {
         fs::write(folder.path().join("ca.pem"), coordinator.ca_pem()).unwrap();
         let config = format!(
             "host = \"h1\"\ncoordinator = \"https://{}\"\nca = \"ca.pem\"\nstate_dir = \"state\"\napps_dir = \"apps\"\n\
-             [labels]\nrack-row = \"r7\"\n",
+             secrets_dir = \"secrets\"\nruntime_dir = \"run\"\n[labels]\nrack-row = \"r7\"\n",
             coordinator.address
         );
         fs::write(folder.path().join("agent.toml"), config).unwrap();
@@ -109,11 +110,35 @@ impl Drop for Sandbox {
     }
 }
 
+/// Waits until it holds.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, wait)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// Kills the supervisors of attempts that run, and nothing else.
+pub(crate) fn kill_supervisors(sandbox: &Sandbox) {
+    for run in fs::read_dir(sandbox.path("state/runs")).unwrap().flatten() {
+        let main = run.path().join("main");
+        let begun: serde_json::Value = serde_json::from_slice(&fs::read(main.join("begun")).unwrap()).unwrap();
+        let pid = i32::try_from(begun["pid"].as_i64().unwrap()).unwrap();
+        if !main.join("exit").exists() && is_alive(&pid.to_string()) {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        }
+    }
+}
+
 /// Ends every supervisor and program whose folder is under this one.
 pub(crate) fn end_runs(runs: &Path) {
     for run in fs::read_dir(runs).into_iter().flatten().flatten() {
-        for step in ["before", "main", "after"] {
-            let begun = fs::read(run.path().join(step).join("begun")).unwrap_or_default();
+        for step in fs::read_dir(run.path()).into_iter().flatten().flatten() {
+            let begun = fs::read(step.path().join("begun")).unwrap_or_default();
             let begun: serde_json::Value = serde_json::from_slice(&begun).unwrap_or_default();
             if let Some(pid) = begun["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()) {
                 end_session(pid);
@@ -167,6 +192,25 @@ pub(crate) fn sh(script: &str) -> Action {
     let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
     Action {
         kind: Some(Kind::Run(Run { argv, ..Run::default() })),
+    }
+}
+
+/// The same, as the change makes it.
+pub(crate) fn sh_with(script: &str, change: impl FnOnce(&mut Run)) -> Action {
+    let mut action = sh(script);
+    if let Some(Kind::Run(run)) = &mut action.kind {
+        change(run);
+    }
+    action
+}
+
+/// Does this as the app `web`, from `stopped` to `running`.
+pub(crate) fn doing(attempt: u32, kind: Kind) -> Order {
+    Order {
+        action: Some(Action { kind: Some(kind) }),
+        // So that one test can order many.
+        from_state: String::new(),
+        ..order(attempt, "")
     }
 }
 
