@@ -3,6 +3,7 @@
 //! engine's to say.
 
 mod convert;
+mod drift;
 mod field;
 mod hosts;
 mod logs;
@@ -199,6 +200,9 @@ impl control_server::Control for Control {
         rollouts::act(self, Verb::Rollback, r).await
     }
 
+    async fn list_drift(&self, r: Request<wire::ListDriftRequest>) -> Answer<wire::ListDriftResponse> {
+        drift::list(self, &r.into_inner()).map(Response::new)
+    }
     async fn list_hosts(&self, r: Request<wire::ListHostsRequest>) -> Answer<wire::ListHostsResponse> {
         hosts::list(self, &r.into_inner()).map(Response::new)
     }

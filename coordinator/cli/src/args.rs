@@ -1,5 +1,6 @@
 //! The command line as people type it. Only its shape and its help: what a verb does is in `commands`.
 
+mod delta;
 mod thing;
 mod verb;
 
@@ -14,6 +15,7 @@ use crate::{
     context::Context,
 };
 
+pub(crate) use delta::{Converge, Drift};
 pub(crate) use thing::{ContextVerb, CreateRelease, HostVerb, Logs, PlaybookVerb, ReleaseVerb, RolloutVerb};
 pub(crate) use verb::{Act, LintFormat, Plan, Report, ReportFormat, Start, Status};
 
@@ -109,7 +111,11 @@ pub(crate) enum Online {
     /// Show which hosts a release would go to, in which order; changes nothing
     Plan(Plan),
     /// Start a rollout, now or at a time
-    Start(Start),
+    Start(Box<Start>),
+    /// Show what stands on hosts against what should, red and green
+    Drift(Drift),
+    /// Show the plan that brings drifted hosts to where they should be; changes nothing
+    Converge(Converge),
     /// Show a rollout, or all that are active or wait for a person
     Status(Status),
     /// Approve what waits for an approval

@@ -2,6 +2,8 @@
 
 mod act;
 mod context;
+mod converge;
+mod drift;
 mod host;
 mod logs;
 mod plan;
@@ -59,6 +61,8 @@ async fn online(verb: Online, session: Session<'_>) -> Outcome {
     match verb {
         Online::Plan(args) => plan::run(&args, session).await,
         Online::Start(args) => start::run(&args, session).await,
+        Online::Drift(args) => drift::run(&args, session).await,
+        Online::Converge(args) => converge::run(&args, session).await,
         Online::Status(args) => status::run(args, session).await,
         Online::Approve(args) => act::run(act::Act::Approve, args, session).await,
         Online::Reject(args) => act::run(act::Act::Reject, args, session).await,

@@ -127,16 +127,24 @@ impl From<Status> for Error {
     }
 }
 
+/// Why, as programs read it; empty where the answer does not say.
+#[must_use]
+pub(crate) fn reason(status: &Status) -> String {
+    status
+        .get_details_error_info()
+        .map(|info| info.reason)
+        .unwrap_or_default()
+}
+
 fn what(status: &Status) -> String {
-    let reason = status.get_details_error_info().map(|info| info.reason);
     let text = if status.message().is_empty() {
         status.code().description()
     } else {
         status.message()
     };
-    match reason {
-        Some(reason) if !reason.is_empty() => format!("{text} [{reason}]"),
-        _ => text.into(),
+    match reason(status).as_str() {
+        "" => text.into(),
+        reason => format!("{text} [{reason}]"),
     }
 }
 

@@ -30,8 +30,8 @@ pub enum Exit {
     Conflict = 7,
     /// `--timeout` ran out; the rollout goes on.
     TimedOut = 8,
-    /// `plan --detailed-exitcode`: there is something to do.
-    PlanHasChanges = 10,
+    /// `--detailed-exitcode`: there is something to do.
+    HasChanges = 10,
     /// No answer from the coordinator.
     Unreachable = 11,
     /// Ctrl-C while watching; the rollout goes on.
@@ -65,8 +65,8 @@ const MEANINGS: [(Exit, &str); 12] = [
     ),
     (Exit::TimedOut, "--timeout ran out; the rollout goes on"),
     (
-        Exit::PlanHasChanges,
-        "the plan has changes (`plan --detailed-exitcode` only)",
+        Exit::HasChanges,
+        "the plan has changes, or there is drift (`--detailed-exitcode` only)",
     ),
     (Exit::Unreachable, "the coordinator could not be reached"),
     (Exit::Detached, "detached by Ctrl-C; the rollout goes on"),

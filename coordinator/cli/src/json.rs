@@ -28,7 +28,7 @@ macro_rules! shown {
     )*};
 }
 
-shown!(Release Playbook Plan Rollout WatchRolloutResponse Event Explanation Report Host JoinToken);
+shown!(Release Playbook Plan Rollout WatchRolloutResponse Event Explanation Report Host JoinToken Drift);
 
 /// The message as a JSON value.
 pub(crate) fn value<M: Shown>(message: &M) -> io::Result<Value> {
@@ -97,5 +97,6 @@ mod tests {
         assert!(value(&control::Report::default()).is_ok());
         assert!(value(&control::Host::default()).is_ok());
         assert!(value(&control::JoinToken::default()).is_ok());
+        assert!(value(&control::Drift::default()).is_ok());
     }
 }

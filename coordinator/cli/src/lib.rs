@@ -7,6 +7,7 @@ pub mod client;
 mod commands;
 pub mod console;
 mod context;
+mod delta;
 mod error;
 pub mod exit;
 mod follow;

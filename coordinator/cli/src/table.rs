@@ -253,7 +253,7 @@ fn planned_lane(lane: &PlannedLane, wide: bool) -> Vec<Line> {
 }
 
 /// Hosts of a wave that a plain plan shows.
-const HOSTS_MAX: usize = 5;
+pub(crate) const HOSTS_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {

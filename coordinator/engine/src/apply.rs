@@ -1,6 +1,7 @@
 //! Records become state. No policy and no failure: a record says everything that follows from it, and one that names
 //! what is not there (it cannot, but a journal may be older than the code) changes nothing.
 
+mod desired;
 mod fleet;
 mod rollout;
 
@@ -53,6 +54,7 @@ pub(crate) fn apply(engine: &mut Engine, now: Time, record: &Record) {
                 .insert_mut(plan.id.clone(), Arc::new((**plan).clone()));
             drop_old_plans(engine);
         }
+        Record::DesireChanged { .. } => desired::apply(engine, record),
         Record::NotificationRaised { notification } => {
             engine.state.notifications_made = notification.number;
             engine

@@ -67,6 +67,9 @@ pub struct PlanRequest {
     pub operation: Option<OperationName>,
     /// Only these. Empty: all that the playbook names.
     pub datacenters: Vec<Datacenter>,
+    /// Only these of the hosts that the playbook selects. Empty: all of them.
+    #[serde(default)]
+    pub hosts: Vec<HostId>,
 }
 
 /// Start a rollout.

@@ -8,6 +8,7 @@ use std::{
 use echelon_proto::{PlanId, RolloutId, Span, Time};
 
 use crate::{
+    desired,
     effect::{Effect, Key},
     event::Event,
     notice::notice,
@@ -121,11 +122,15 @@ impl Engine {
         })
     }
 
-    /// Applies the record, and the word to the outside that it is worth.
+    /// Applies the record, what it changes in what is desired, and the word to the outside that it is worth.
     pub(crate) fn enact(&mut self, now: Time, record: Record, enacted: &mut Vec<Record>) {
         self.apply(now, &record);
         let notice = self.config.notify.then(|| notice(&self.state, &record)).flatten();
+        let desire = desired::change(&self.state, &record);
         enacted.push(record);
+        if let Some(change) = desire {
+            self.enact(now, change, enacted);
+        }
         if let Some(notification) = notice {
             self.enact(now, Record::NotificationRaised { notification }, enacted);
         }

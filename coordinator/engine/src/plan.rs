@@ -43,6 +43,7 @@ impl Plan {
             version: Some(self.body.version),
             operation: Some(self.body.operation.clone()),
             datacenters: self.body.datacenters.clone(),
+            hosts: self.body.hosts.clone(),
         }
     }
 }
@@ -66,6 +67,9 @@ pub struct Body {
     pub operation: OperationName,
     /// Asked for; empty: all.
     pub datacenters: Vec<Datacenter>,
+    /// Asked for; empty: all. (Not written when empty: plans made before there was a choice keep their fingerprint.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostId>,
     /// Hosts that stand at the goal already.
     pub skipped: Vec<HostId>,
 }

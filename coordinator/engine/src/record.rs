@@ -107,6 +107,14 @@ pub enum Record {
         outcome: Outcome,
         text: String,
     },
+    /// What should stand where changed with its end.
+    DesireChanged {
+        rollout: RolloutId,
+        /// Its goal is what every host should have that its playbook selects in these datacenters (empty: in all).
+        standard: Option<Vec<Datacenter>>,
+        /// Its goal is what these hosts should have, by the release that they should have it on.
+        hosts: Vec<(Option<ReleaseName>, Vec<HostId>)>,
+    },
     /// It ended long ago and is dropped.
     RolloutForgotten { rollout: RolloutId },
 
@@ -299,6 +307,7 @@ impl Record {
             | Self::AbortBegan { rollout, .. }
             | Self::RollbackBegan { rollout, .. }
             | Self::RolloutEnded { rollout, .. }
+            | Self::DesireChanged { rollout, .. }
             | Self::RolloutForgotten { rollout }
             | Self::WaveOpened { rollout, .. }
             | Self::WaveRolled { rollout, .. }

@@ -22,6 +22,8 @@ pub enum Reason {
     AlreadyExists,
     /// Not in this state.
     WrongState,
+    /// There is nothing to be done.
+    NothingToDo,
     /// The plan rests on what has changed since.
     StalePlan,
     /// Another rollout of the app is active.
@@ -43,6 +45,7 @@ impl Reason {
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::WrongState => "WRONG_STATE",
+            Self::NothingToDo => "NOTHING_TO_DO",
             Self::StalePlan => "STALE_PLAN",
             Self::RolloutConflict => "ROLLOUT_CONFLICT",
             Self::EtagMismatch => "ETAG_MISMATCH",

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     command::{Artifact, Grant},
+    desired::Desired,
     effect::Notification,
     host::Host,
     plan::Plan,
@@ -46,6 +47,9 @@ pub struct State {
     pub notifications: Map<u64, Notification>,
     /// Number of the newest notification.
     pub notifications_made: u64,
+    /// What should stand where, by app. One that no rollout has ended for yet is not in it.
+    #[serde(default)]
+    pub desired: Map<App, Desired>,
 }
 
 /// A release as it was made known.

@@ -2,6 +2,10 @@
 
 #[path = "engine/chaos.rs"]
 mod chaos;
+#[path = "engine/desired.rs"]
+mod desired;
+#[path = "engine/older.rs"]
+mod older;
 #[path = "engine/scenarios.rs"]
 mod scenarios;
 #[path = "engine/world.rs"]

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The role that each rpc needs at least.
-pub const TABLE: [(&str, Role); 28] = [
+pub const TABLE: [(&str, Role); 29] = [
     ("CreateRelease", Role::Deployer),
     ("GetRelease", Role::Viewer),
     ("ListReleases", Role::Viewer),
@@ -47,6 +47,7 @@ pub const TABLE: [(&str, Role); 28] = [
     ("SkipRollout", Role::Deployer),
     ("AbortRollout", Role::Deployer),
     ("RollbackRollout", Role::Deployer),
+    ("ListDrift", Role::Viewer),
     ("ListHosts", Role::Viewer),
     ("GetHost", Role::Viewer),
     ("CreateJoinToken", Role::Admin),

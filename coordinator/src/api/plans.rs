@@ -3,6 +3,7 @@
 use echelon_engine::{
     Reply, State,
     command::{Command, PlanRequest},
+    converge::{Converge, LeftOut, converge},
     plan::{HostPlan, LanePlan, Plan, PoolPlan, WavePlan},
 };
 use echelon_proto::{App, Datacenter, HostId, Person, PlanId, PlaybookName, ReleaseName, wire::control as wire};
@@ -12,38 +13,71 @@ use super::{Control, convert, field, status};
 
 /// Datacenters that one plan may name.
 const DATACENTERS_MAX: usize = 64;
+/// Hosts that one plan may name: more than twice the largest fleet that is looked after.
+const HOSTS_MAX: usize = 5000;
 
 pub(super) async fn create(
     control: &Control,
     by: Person,
     request: wire::CreatePlanRequest,
 ) -> Result<wire::Plan, Status> {
-    let command = Command::CreatePlan(wanted(&request)?);
-    let (reply, state) = control.wish(by, command, false).await?;
+    let (wanted, left_out) = wanted(control, &request)?;
+    let (reply, state) = control.wish(by, Command::CreatePlan(wanted), false).await?;
     let Reply::Plan(id) = reply else {
         return Err(Status::internal("a plan was asked for and none was given"));
     };
-    find(&state, &id)
+    let mut plan = find(&state, &id)?;
+    plan.left_out = left_out.into_iter().map(left).collect();
+    Ok(plan)
 }
 
-/// What to plan.
-pub(super) fn wanted(request: &wire::CreatePlanRequest) -> Result<PlanRequest, Status> {
+/// What to plan, and for a plan that brings drifted hosts in line, which of them it leaves out. It is worked out from the
+/// newest state; should that change before the plan is made, the plan is made of what holds then, as any other.
+fn wanted(control: &Control, request: &wire::CreatePlanRequest) -> Result<(PlanRequest, Vec<LeftOut>), Status> {
+    if !request.converge {
+        return Ok((named(request)?, Vec::new()));
+    }
+    let wish = Converge {
+        app: field::parsed("app", App::new(&request.app))?,
+        release: field::optional("release", &request.release)?,
+        playbook: field::optional("playbook", &request.playbook)?,
+        operation: field::optional("operation", &request.operation)?,
+        datacenters: datacenters(request)?,
+        hosts: hosts(request)?,
+    };
+    let (state, _) = control.latest();
+    let converged = converge(&state, &wish).map_err(|refusal| status::refused(&refusal))?;
+    Ok((converged.request, converged.left_out))
+}
+
+fn datacenters(request: &wire::CreatePlanRequest) -> Result<Vec<Datacenter>, Status> {
     field::at_most("datacenters", request.datacenters.len(), DATACENTERS_MAX, "entries")?;
+    let names = request.datacenters.iter();
+    names
+        .map(|name| field::parsed("datacenters", Datacenter::new(name)))
+        .collect()
+}
+
+fn hosts(request: &wire::CreatePlanRequest) -> Result<Vec<HostId>, Status> {
+    field::at_most("hosts", request.hosts.len(), HOSTS_MAX, "entries")?;
+    let names = request.hosts.iter();
+    names.map(|name| field::parsed("hosts", HostId::new(name))).collect()
+}
+
+/// What the request names itself.
+pub(super) fn named(request: &wire::CreatePlanRequest) -> Result<PlanRequest, Status> {
     let (playbook, version) = match request.playbook.split_once('@') {
         Some((name, version)) => (name, Some(field::parsed("playbook", version.parse::<u32>())?)),
         None => (request.playbook.as_str(), None),
     };
-    let datacenters = request
-        .datacenters
-        .iter()
-        .map(|name| field::parsed("datacenters", Datacenter::new(name)));
     Ok(PlanRequest {
         app: field::parsed("app", App::new(&request.app))?,
         release: field::parsed("release", ReleaseName::new(&request.release))?,
         playbook: field::parsed("playbook", PlaybookName::new(playbook))?,
         version,
         operation: field::optional("operation", &request.operation)?,
-        datacenters: datacenters.collect::<Result<_, _>>()?,
+        datacenters: datacenters(request)?,
+        hosts: hosts(request)?,
     })
 }
 
@@ -83,6 +117,14 @@ fn to_wire(state: &State, plan: &Plan) -> wire::Plan {
         skipped_hosts: body.skipped.iter().map(ToString::to_string).collect(),
         create_time: Some(convert::stamp(plan.at)),
         created_by: plan.by.to_string(),
+        left_out: Vec::new(),
+    }
+}
+
+fn left(left: LeftOut) -> wire::LeftOut {
+    wire::LeftOut {
+        host: left.host.to_string(),
+        why: left.why,
     }
 }
 

@@ -39,7 +39,13 @@ fn start(request: wire::CreateRolloutRequest) -> Result<Start, Status> {
         wire::IfRunning::Attach => IfRunning::Attach,
     };
     let what = match (request.plan.as_str(), &request.what) {
-        ("", Some(what)) => What::Request(plans::wanted(what)?),
+        // Which hosts have drifted is for somebody to look at first; and asked for twice by one id, it would be nothing the
+        // second time.
+        ("", Some(what)) if what.converge => {
+            let text = "is for CreatePlan: make the plan, look at it, and start it by its id";
+            return Err(status::invalid("what.converge", text));
+        }
+        ("", Some(what)) => What::Request(plans::named(what)?),
         ("", None) => return Err(status::invalid("plan", "is empty, and so is `what`: name one of them")),
         (_, Some(_)) => return Err(status::invalid("what", "is given beside a plan: name one of them")),
         (plan, None) => {

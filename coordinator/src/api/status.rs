@@ -32,7 +32,9 @@ fn code(reason: Reason) -> Code {
         Reason::Invalid => Code::InvalidArgument,
         Reason::NotFound => Code::NotFound,
         Reason::AlreadyExists => Code::AlreadyExists,
-        Reason::WrongState | Reason::StalePlan | Reason::RolloutConflict => Code::FailedPrecondition,
+        Reason::WrongState | Reason::NothingToDo | Reason::StalePlan | Reason::RolloutConflict => {
+            Code::FailedPrecondition
+        }
         Reason::EtagMismatch => Code::Aborted,
         Reason::TwoPersons | Reason::BadToken => Code::PermissionDenied,
     }

@@ -109,6 +109,7 @@ fn start() -> Event {
         version: None,
         operation: None,
         datacenters: Vec::new(),
+        hosts: Vec::new(),
     };
     wish(Command::StartRollout(Start {
         what: What::Request(request),

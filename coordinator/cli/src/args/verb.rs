@@ -28,6 +28,9 @@ pub(crate) struct Plan {
     /// Only this datacenter; may be given again
     #[arg(long = "dc", value_name = "DATACENTER")]
     pub datacenters: Vec<Datacenter>,
+    /// Only this of the hosts that the playbook selects; may be given again
+    #[arg(long = "host", value_name = "HOST")]
+    pub hosts: Vec<HostId>,
     /// Write the plan as JSON to this file too
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -85,6 +88,9 @@ pub(crate) struct Start {
     /// Only this datacenter; may be given again
     #[arg(long = "dc", value_name = "DATACENTER", conflicts_with = "plan")]
     pub datacenters: Vec<Datacenter>,
+    /// Only this of the hosts that the playbook selects; may be given again
+    #[arg(long = "host", value_name = "HOST", conflicts_with = "plan")]
+    pub hosts: Vec<HostId>,
     /// A plan made before; refused when what it rests on has changed
     #[arg(long, value_name = "ID")]
     pub plan: Option<String>,
@@ -131,6 +137,7 @@ impl Start {
             playbook: self.playbook.clone().unwrap_or_default(),
             operation: text(self.operation.as_ref().map(|name| name as &dyn ToString)),
             datacenters: self.datacenters.iter().map(ToString::to_string).collect(),
+            hosts: self.hosts.iter().map(ToString::to_string).collect(),
             ..CreatePlanRequest::default()
         })
     }
@@ -146,6 +153,7 @@ impl Plan {
             playbook: self.playbook.clone(),
             operation: self.operation.as_ref().map(ToString::to_string).unwrap_or_default(),
             datacenters: self.datacenters.iter().map(ToString::to_string).collect(),
+            hosts: self.hosts.iter().map(ToString::to_string).collect(),
             ..CreatePlanRequest::default()
         }
     }

@@ -18,15 +18,31 @@ use crate::{
 
 pub(super) async fn run(args: &args::Plan, mut session: Session<'_>) -> Outcome {
     let plan = session.client.create_plan(ask(args.what())).await?.into_inner();
-    if let Some(path) = &args.out {
-        save(&plan, path)
+    show(
+        &plan,
+        args.out.as_deref(),
+        args.detailed_exitcode,
+        args.output.output,
+        session,
+    )
+}
+
+/// A plan that was made: to the file, to the screen, to the shell.
+pub(super) fn show(
+    plan: &Plan,
+    out: Option<&Path>,
+    detailed_exitcode: bool,
+    format: Format,
+    session: Session<'_>,
+) -> Outcome {
+    if let Some(path) = out {
+        save(plan, path)
             .map_err(|error| Error::new(Exit::Error, format!("cannot write {}: {error}", path.display())))?;
     }
-    let format = args.output.output;
     if format.is_json() {
-        session.console.json(&plan, format)?;
+        session.console.json(plan, format)?;
     } else {
-        session.console.lines(&table::plan(&plan, format == Format::Wide))?;
+        session.console.lines(&table::plan(plan, format == Format::Wide))?;
         let command = format!("echelon start --plan {}", name::id(&plan.name));
         session
             .console
@@ -37,8 +53,8 @@ pub(super) async fn run(args: &args::Plan, mut session: Session<'_>) -> Outcome 
         .iter()
         .flat_map(|lane| &lane.waves)
         .any(|wave| !wave.hosts.is_empty());
-    Ok(if args.detailed_exitcode && changes {
-        Exit::PlanHasChanges
+    Ok(if detailed_exitcode && changes {
+        Exit::HasChanges
     } else {
         Exit::Done
     })

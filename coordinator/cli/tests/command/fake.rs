@@ -244,6 +244,7 @@ control! {
     skip_rollout: ActRequest => Rollout;
     abort_rollout: ActRequest => Rollout;
     rollback_rollout: ActRequest => Rollout;
+    list_drift: ListDriftRequest => ListDriftResponse;
     list_hosts: ListHostsRequest => ListHostsResponse;
     get_host: GetHostRequest => Host;
     create_join_token: CreateJoinTokenRequest => JoinToken;

@@ -148,7 +148,7 @@ async fn what_is_asked_for_reaches_the_coordinator() {
     let fake = Fake::start().await;
     let asked = fake.record::<CreateRolloutRequest, _>("create_rollout", rollout(RolloutState::Scheduled));
     let line = format!(
-        "{START}@3 --dc dc1 --dc dc2 --operation restart --at 2026-11-21T14:00:00Z --request-id jenkins-web-7 \
+        "{START}@3 --dc dc1 --dc dc2 --host web-3 --operation restart --at 2026-11-21T14:00:00Z --request-id jenkins-web-7 \
          --if-running refuse --reason because --detach"
     );
     let ran = run(&fake, &line).await;
@@ -170,6 +170,7 @@ async fn what_is_asked_for_reaches_the_coordinator() {
                 playbook: "web@3".into(),
                 operation: "restart".into(),
                 datacenters: vec!["dc1".into(), "dc2".into()],
+                hosts: vec!["web-3".into()],
                 ..Default::default()
             }),
             start_time: Some(prost_types::Timestamp {

@@ -119,6 +119,9 @@ fn looked_at(engine: &Engine, now: Time, by: &Person, id: &echelon_proto::PlanId
     }
 }
 
+/// Hosts that a command to type names: a refusal has to fit into the header of an answer.
+const HOSTS_SAID_MAX: usize = 20;
+
 /// The command that makes the plan anew.
 fn again(plan: &Plan) -> String {
     let body = &plan.body;
@@ -131,6 +134,12 @@ fn again(plan: &Plan) -> String {
     }
     for datacenter in &body.datacenters {
         command.push_str(&format!(" --dc {datacenter}"));
+    }
+    for host in body.hosts.iter().take(HOSTS_SAID_MAX) {
+        command.push_str(&format!(" --host {host}"));
+    }
+    if body.hosts.len() > HOSTS_SAID_MAX {
+        command.push_str(" --host ...");
     }
     command
 }

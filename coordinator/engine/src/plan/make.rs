@@ -1,6 +1,6 @@
 //! Makes a plan from state and a request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use echelon_playbooks::{
     Playbook,
@@ -22,12 +22,16 @@ use crate::{
 pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Result<Plan, Refusal> {
     let source = Source::find(state, request)?;
     let fleet = source.select(state, request)?;
+    let only = only(request, &fleet)?;
     let mut skipped = Vec::new();
     let mut lanes = Vec::new();
     for (datacenter, hosts) in fleet {
         let capacity = capacity(source.deploy, &hosts);
         let mut going = Vec::new();
-        for host in hosts {
+        for host in hosts
+            .into_iter()
+            .filter(|host| only.is_empty() || only.contains(&host.id))
+        {
             match source.host(host)? {
                 Some(planned) => going.push(planned),
                 None => skipped.push(host.id.clone()),
@@ -51,6 +55,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
         playbook_digest: source.playbook.digest,
         operation: source.operation_name.clone(),
         datacenters: request.datacenters.clone(),
+        hosts: only.into_iter().cloned().collect(),
         skipped,
     };
     let fingerprint = fingerprint(&body, &lanes);
@@ -63,6 +68,21 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
         body,
         lanes,
     })
+}
+
+/// The hosts asked for by name, which must be among those selected. The floor of a pool is counted over all of it.
+fn only<'a>(
+    request: &'a PlanRequest,
+    fleet: &BTreeMap<Datacenter, Vec<&Host>>,
+) -> Result<BTreeSet<&'a HostId>, Refusal> {
+    let selected: BTreeSet<_> = fleet.values().flatten().map(|host| &host.id).collect();
+    match request.hosts.iter().find(|host| !selected.contains(host)) {
+        Some(host) => Err(Reason::NotFound.refusal(format!(
+            "host {host} is not among the hosts that playbook {} selects there: see `echelon host list`",
+            request.playbook
+        ))),
+        None => Ok(request.hosts.iter().collect()),
+    }
 }
 
 fn fingerprint(body: &Body, lanes: &[LanePlan]) -> Digest {

@@ -1,11 +1,13 @@
 //! Scripts in `tests/scenarios/*.script`, each with its golden answer in `*.golden`. `BLESS=1 cargo test` writes the answers
 //! anew; read the difference before you commit it. The language is in `tests/scenarios/README.md`.
 
+mod drift;
+
 use std::{fmt::Write as _, fs, path::Path};
 
 use echelon_engine::{
     Decision, Refusal, Reply,
-    command::{Command, IfRunning, Verb, What},
+    command::{Command, IfRunning, PlanRequest, Start, Verb, What},
     effect::Effect,
     event::PhaseResult,
     view,
@@ -107,12 +109,19 @@ impl Script {
                 self.told = self.world.journal.len();
             }
             ["start", rest @ ..] => self.start(rest),
-            ["plan", release] => self.plan(release),
+            ["plan", words @ ..] => self.plan(words),
             ["report", host, result, rest @ ..] => self.report(host, result, rest.first().map(|code| name(code))),
             ["obey"] => self.world.obey(),
             ["healthy", only @ ..] => self.world.probe(only.first().copied(), true),
             ["unhealthy", only @ ..] => self.world.probe(only.first().copied(), false),
             ["attach", host] => self.world.attach(host),
+            ["attach", host, labels @ ..] => {
+                let labels = labels.iter().map(|label| label.split_once('=').unwrap());
+                let labels = labels.map(|(key, value)| (name(key), value.to_owned()));
+                self.world.attach_with(host, labels.collect());
+            }
+            ["tamper", host, "gone"] => self.world.tamper(host, None),
+            ["tamper", host, state, release] => self.world.tamper(host, Some((state, release))),
             ["detach", host] => self.world.detach(host),
             ["restart"] => self.world.restart(),
             ["reattach"] => {
@@ -126,6 +135,8 @@ impl Script {
                     .collect();
                 hosts.iter().for_each(|host| self.world.attach(host));
             }
+            ["drift", words @ ..] => return self.drift(words),
+            ["converge", words @ ..] => self.converge(words),
             ["show", rollout] => return self.show(rollout),
             ["explain", rollout] => return self.explain(rollout),
             ["account", rollout] => return self.account(rollout),
@@ -185,6 +196,10 @@ impl Script {
                 ("by", who) => by = who,
                 ("at", span) => start.at = Some(self.world.now + name(&span[1..])),
                 ("id", id) => start.request_id = Some(name(id)),
+                ("operation", operation) => self.request(&mut start).operation = Some(name(operation)),
+                ("dc", datacenter) => self.request(&mut start).datacenters.push(name(datacenter)),
+                ("host", host) => self.request(&mut start).hosts.push(name(host)),
+                ("playbook", playbook) => self.request(&mut start).playbook = name(playbook),
                 ("plan", _) => start.what = What::Plan(self.plan.clone().unwrap()),
                 ("if", "refuse") => start.if_running = IfRunning::Refuse,
                 ("if", "attach") => start.if_running = IfRunning::Attach,
@@ -197,10 +212,29 @@ impl Script {
         self.answer(answer);
     }
 
-    fn plan(&mut self, release: &str) {
-        let request = self.world.request(release, &self.playbook);
+    /// What the start is to plan.
+    fn request<'a>(&self, start: &'a mut Start) -> &'a mut PlanRequest {
+        match &mut start.what {
+            What::Request(request) => request,
+            What::Plan(_) => panic!("a plan that was made names all that already"),
+        }
+    }
+
+    fn plan(&mut self, words: &[&str]) {
+        let mut request = self.world.request(words[0], &self.playbook);
+        for word in &words[1..] {
+            request.hosts.push(name(word.strip_prefix("host=").unwrap()));
+        }
+        self.plan_of(request);
+    }
+
+    fn plan_of(&mut self, request: PlanRequest) {
         let answer = self.world.command("alice", Command::CreatePlan(request));
+        let refused = answer.is_err();
         self.answer(answer);
+        if refused {
+            return;
+        }
         let Some(plan) = self
             .plan
             .as_ref()

@@ -102,11 +102,16 @@ impl World {
     }
 
     pub(crate) fn attach(&mut self, host: &str) {
+        self.attach_with(host, BTreeMap::new());
+    }
+
+    /// Attaches with labels of its own.
+    pub(crate) fn attach_with(&mut self, host: &str, labels: BTreeMap<Label, String>) {
         self.sessions += 1;
         let host: HostId = name(host);
         let hello = Hello {
             version: "1".into(),
-            labels: BTreeMap::new(),
+            labels,
             facts: BTreeMap::new(),
             standings: self.ledgers.get(&host).cloned().unwrap_or_default(),
         };
@@ -153,6 +158,7 @@ impl World {
             version: None,
             operation: None,
             datacenters: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 
@@ -176,6 +182,26 @@ impl World {
             etag: None,
             request_id: None,
         }
+    }
+
+    /// Somebody lays hands on the host: its app is gone, or stands in this state on this release. The agent finds it when
+    /// it starts again.
+    pub(crate) fn tamper(&mut self, host: &str, stands: Option<(&str, &str)>) {
+        let ledger = self.ledgers.entry(name(host)).or_default();
+        match stands {
+            Some((state, release)) => {
+                let standing = Standing {
+                    state: name(state),
+                    release: (release != "-").then(|| name(release)),
+                    previous: None,
+                    error: None,
+                    traffic: Default::default(),
+                };
+                ledger.insert(name(APP), standing);
+            }
+            None => drop(ledger.remove(&name::<App>(APP))),
+        }
+        self.attach(host);
     }
 
     /// Orders owed to hosts that are reachable.
@@ -329,6 +355,7 @@ impl World {
                 }
             }
         }
+        crate::desired::check(state);
         for host in state.hosts.values() {
             let running = self
                 .engine
