@@ -10,6 +10,7 @@ pub mod cli;
 pub mod coordinator;
 pub mod demo;
 pub mod fleet;
+pub mod fuzz;
 pub mod host;
 pub mod origin;
 pub mod place;
