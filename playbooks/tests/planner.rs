@@ -81,16 +81,17 @@ impl Made {
         machine
     }
 
-    /// Where a host can come to from the start, and what it then has.
+    /// Where a host can come to from the start, and whether it then has the release aimed at: what one rollout aimed at
+    /// the next one does not, so whoever is there with it can be there without it.
     fn reachable(&self) -> BTreeSet<(usize, bool)> {
-        // A host may also have had the release before it ever moved: an earlier rollout brought it there.
         let mut reached = BTreeSet::from([(0, false)]);
         loop {
             let onward = reached.iter().flat_map(|(at, on_target)| {
                 let steps = self.moves.iter().filter(|step| step.from.contains(at));
                 steps.map(|step| (step.to, *on_target || step.sets_release))
             });
-            let more: BTreeSet<_> = onward.chain(reached.iter().copied()).collect();
+            let aged = reached.iter().map(|(at, _)| (*at, false));
+            let more: BTreeSet<_> = onward.chain(aged).chain(reached.iter().copied()).collect();
             if more == reached {
                 return reached;
             }
