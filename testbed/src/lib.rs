@@ -10,6 +10,7 @@ pub mod cli;
 pub mod coordinator;
 pub mod demo;
 pub mod fleet;
+pub mod fuzz;
 pub mod haproxy;
 pub mod host;
 pub mod origin;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use echelon_testbed::{bench, demo, fleet, reaper::Reaper, sample, screen, verify};
+use echelon_testbed::{bench, demo, fleet, fuzz, reaper::Reaper, sample, screen, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -22,12 +22,14 @@ struct Arguments {
 enum Command {
     /// A real release goes out over four datacenters, and a bad one comes back
     Demo(demo::Arguments),
-    /// Everything that must hold before a change is taken: format, clippy, tests, demo, clients, a small bench
+    /// Everything that must hold before a change is taken: format, clippy, tests, fuzzing, demo, clients, a small bench
     Verify(verify::Arguments),
     /// Thousands of agents in one process, attached to a real coordinator, until Ctrl-C
     Fleet(fleet::Arguments),
     /// Measure a coordinator with a fleet attached, from the outside
     Bench(bench::Arguments),
+    /// The reader of playbooks under libFuzzer, for as long as you like
+    Fuzz(fuzz::Arguments),
     /// The service that the demo rolls out; not for people
     #[command(hide = true)]
     SampleService(sample::Arguments),
@@ -63,6 +65,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(arguments) => verify::run(&arguments).await,
         Command::Fleet(arguments) => fleet::run(&arguments).await,
         Command::Bench(arguments) => bench::run(&arguments).await,
+        Command::Fuzz(arguments) => fuzz::run(&arguments).await,
         Command::SampleService(_) => Ok(ExitCode::SUCCESS),
     }
 }

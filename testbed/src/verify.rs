@@ -5,6 +5,7 @@
 
 mod bench;
 mod clients;
+mod fuzz;
 mod job;
 mod needs;
 mod room;
@@ -39,6 +40,8 @@ pub enum Step {
     Clippy,
     /// Every test of every crate, those in documentation too
     Tests,
+    /// The reader of playbooks under libFuzzer for a while
+    Fuzz,
     /// The demo
     Demo,
     /// The demo, with the coordinator killed in the middle of a wave
@@ -119,6 +122,7 @@ impl Step {
             Self::Format => "Format",
             Self::Clippy => "Clippy",
             Self::Tests => "Tests",
+            Self::Fuzz => "The reader of playbooks, fuzzed",
             Self::Demo => "The demo",
             Self::DemoKillCoordinator => "The demo, with the coordinator killed in the middle of a wave",
             Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
@@ -172,11 +176,13 @@ impl Step {
             }
             Self::Clippy => {
                 let mut clippy = cargo();
-                clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+                clippy.args(["clippy", "--workspace", "--all-targets"]);
+                clippy.args(["--features", "echelon-fuzz/libfuzzer", "--", "-D", "warnings"]);
                 Job::new(&name, clippy, 20 * MINUTE).must(room).await?;
                 Ok(Found::good("no warning"))
             }
             Self::Tests => tests(&name, room).await,
+            Self::Fuzz => fuzz::look(&name, room).await,
             Self::Demo => demo(&name, &[], room).await,
             Self::DemoKillCoordinator => demo(&name, &["--kill-coordinator"], room).await,
             Self::DemoKillAgent => demo(&name, &["--kill-agent"], room).await,

@@ -1,5 +1,8 @@
-//! The engine from the outside: scripts with golden answers, and chance with invariants. Nothing here reaches inside.
+//! The engine from the outside: scripts with golden answers, chance with invariants, and properties over made-up fleets.
+//! Nothing here reaches inside.
 
+#[path = "engine/capacity.rs"]
+mod capacity;
 #[path = "engine/chaos.rs"]
 mod chaos;
 #[path = "engine/desired.rs"]
@@ -8,5 +11,7 @@ mod desired;
 mod older;
 #[path = "engine/scenarios.rs"]
 mod scenarios;
+#[path = "engine/waves.rs"]
+mod waves;
 #[path = "engine/world.rs"]
 mod world;

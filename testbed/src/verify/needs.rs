@@ -1,5 +1,5 @@
 //! What the other steps need beyond what cargo fetches: two components of the toolchain and some of Debian's packages.
-//! Deliberately no compiler of C: without one cargo could not have built this program.
+//! Deliberately no compiler of C: without one cargo could not have built this program. For C++ it needs none.
 
 use std::{
     env,
@@ -38,7 +38,12 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
+    Need {
+        package: "g++",
+        sign: Sign::Program("c++"),
+        why: "libFuzzer is compiled with it",
+    },
     Need {
         package: "strace",
         sign: Sign::Program("strace"),

@@ -11,6 +11,7 @@ use echelon_engine::{
     host::Standing,
     rollout::{LaneStage, Settled},
 };
+use echelon_playbooks::Playbook;
 use echelon_proto::{App, Digest, HostId, Label, Person, RolloutId, Span, Time};
 
 pub(crate) const APP: &str = "web";
@@ -82,13 +83,19 @@ impl World {
     }
 
     pub(crate) fn host(&mut self, datacenter: &str, host: &str) {
+        self.join(datacenter, "front", host);
+        self.attach(host);
+    }
+
+    /// A host that is known and has never attached.
+    pub(crate) fn join(&mut self, datacenter: &str, pool: &str, host: &str) {
         let token = Digest::of(host.as_bytes());
         let labels = [(name::<Label>("app"), APP.to_owned()), (name("port"), "80".to_owned())].into();
         let expires = self.now + Span::secs(600);
         let grant = Grant {
             host: name(host),
             datacenter: name(datacenter),
-            pool: name("front"),
+            pool: name(pool),
             labels,
             expires,
         };
@@ -98,7 +105,6 @@ impl World {
             token,
         })
         .unwrap();
-        self.attach(host);
     }
 
     pub(crate) fn attach(&mut self, host: &str) {
@@ -131,8 +137,12 @@ impl World {
     }
 
     pub(crate) fn release(&mut self, release: &str) {
+        self.release_of(APP, release);
+    }
+
+    pub(crate) fn release_of(&mut self, app: &str, release: &str) {
         let artifact = Artifact {
-            app: name(APP),
+            app: name(app),
             release: name(release),
             url: format!("http://repo/{release}.tar.gz"),
             sha256: Some(Digest::of(release.as_bytes())),
@@ -143,8 +153,13 @@ impl World {
 
     pub(crate) fn playbook(&mut self, text: &str) {
         let checked = echelon_playbooks::read(text).unwrap_or_else(|faults| panic!("{faults}"));
+        self.push(checked.playbook, text);
+    }
+
+    /// A playbook that need not be one that the linter lets through.
+    pub(crate) fn push(&mut self, playbook: Playbook, text: &str) {
         let command = Command::PushPlaybook {
-            playbook: Box::new(checked.playbook),
+            playbook: Box::new(playbook),
             text: text.into(),
         };
         self.command("root", command).unwrap();
