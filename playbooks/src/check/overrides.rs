@@ -6,13 +6,17 @@ use echelon_proto::{Datacenter, Span};
 
 use super::{
     Lint,
-    fields::Shape,
+    fields::{Shape, value_of},
     hosts::HOSTS_MAX,
     lanes::{DATACENTER, DATACENTERS_MAX},
     stages::{STAGGER_MAX, budget},
     value::Known,
 };
-use crate::{fault::code, model::Override, text::tree::Node};
+use crate::{
+    fault::code,
+    model::{Budget, BudgetScope, Override},
+    text::tree::Node,
+};
 
 const OVERRIDE: Shape = Shape {
     what: "an override",
@@ -56,7 +60,7 @@ fn one(lint: &mut Lint<'_>, node: &Node) -> Option<Override> {
     let stagger = fields.or("stagger", None, |node| {
         lint.span(node, "stagger", Span::ZERO..=STAGGER_MAX).map(Some)
     });
-    let failure_budget = fields.or("failure_budget", None, |node| budget(lint, node).map(Some));
+    let failure_budget = fields.or("failure_budget", None, |node| own_budget(lint, node).map(Some));
     if OVERRIDE.optional.iter().all(|key| fields.get(key).is_none()) {
         let help = "say what is otherwise there: max_unavailable, max_parallel, stagger or failure_budget";
         lint.fault(code::EMPTY, fields.at, "the override changes nothing", help);
@@ -68,4 +72,21 @@ fn one(lint: &mut Lint<'_>, node: &Node) -> Option<Override> {
         stagger: stagger?,
         failure_budget: failure_budget?,
     })
+}
+
+/// A budget of one datacenter is counted there.
+fn own_budget(lint: &mut Lint<'_>, node: &Node) -> Option<Budget> {
+    let budget = budget(lint, node)?;
+    if budget.scope == BudgetScope::Rollout {
+        let at = value_of(node, "scope").map_or(node.at, |scope| scope.at);
+        let help = "write it in `deploy` itself, or take `scope` away";
+        lint.fault(
+            code::CHOICE,
+            at,
+            "a budget of one datacenter cannot be that of all",
+            help,
+        );
+        return None;
+    }
+    Some(budget)
 }
