@@ -101,16 +101,11 @@ fn playbook(of: &str, way: &Way) -> Playbook {
     let mut playbook = echelon_playbooks::read(PLAYBOOK).unwrap().playbook;
     playbook.name = name(of);
     let deploy = &mut playbook.stages[0].deploy;
-    let Waves::Listed(written) = &deploy.waves else {
-        panic!("rolling.yaml lists its waves")
-    };
-    let like = written[0].clone();
     let wave = |(title, size)| Wave {
         name: name(title),
         size,
         bake: Span::secs(0),
         gates: Vec::new(),
-        ..like.clone()
     };
     deploy.waves = Waves::Listed([("first", way.first_wave), ("rest", ALL)].map(wave).to_vec());
     deploy.max_unavailable = way.max_unavailable;
