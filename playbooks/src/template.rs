@@ -1,7 +1,7 @@
 //! Text with `${{ host.labels.port }}` in it. Variables only: no functions, no nesting, no defaults. What a template may
 //! name is fixed here, so a typing mistake is found by the linter; whether a host has the label is found by the plan.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use echelon_proto::{App, Digest, Label, ReleaseName, WaveName};
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,29 @@ pub enum Invalid {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("has no label {0}, which the playbook uses as ${{{{ host.labels.{0} }}}}: give the host one")]
 pub struct Missing(pub Label);
+
+impl Scope<'_> {
+    /// Everything that a template may name for this host, by its name: `host.labels.port` -> `8080`.
+    #[must_use]
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        let fixed = [
+            Variable::HostName,
+            Variable::HostDatacenter,
+            Variable::HostPool,
+            Variable::LaneDatacenter,
+            Variable::WaveName,
+            Variable::ReleaseApp,
+            Variable::ReleaseName,
+            Variable::ReleaseSha256,
+        ];
+        let labels = self.host.labels.keys().cloned().map(Variable::HostLabel);
+        fixed
+            .into_iter()
+            .chain(labels)
+            .filter_map(|variable| Some((variable.to_string(), variable.value(self).ok()?)))
+            .collect()
+    }
+}
 
 impl Template {
     /// The text for this host.
@@ -192,9 +215,9 @@ mod tests {
 
     use super::*;
 
-    fn render(text: &str) -> Result<String, Missing> {
-        let labels = std::collections::BTreeMap::from([(Label::new("port").unwrap(), "8080".to_owned())]);
-        text.parse::<Template>().unwrap().render(&Scope {
+    fn in_scope<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
+        let labels = BTreeMap::from([(Label::new("port").unwrap(), "8080".to_owned())]);
+        look(&Scope {
             host: Subject {
                 host: &HostId::new("h1").unwrap(),
                 datacenter: &Datacenter::new("dc1").unwrap(),
@@ -206,6 +229,19 @@ mod tests {
             release: Some(&ReleaseName::new("1.10.0").unwrap()),
             sha256: None,
         })
+    }
+
+    fn render(text: &str) -> Result<String, Missing> {
+        in_scope(|scope| text.parse::<Template>().unwrap().render(scope))
+    }
+
+    #[test]
+    fn every_variable_of_a_host_stands_for_what_a_template_that_names_it_becomes() {
+        let variables = in_scope(|scope| scope.variables());
+        assert_eq!(variables.len(), 9);
+        for (name, value) in variables {
+            assert_eq!(render(&format!("${{{{ {name} }}}}")), Ok(value), "{name}");
+        }
     }
 
     #[test]

@@ -4,10 +4,14 @@
 
 mod back;
 mod begin;
+pub(crate) mod coupling;
 mod finish;
 mod forward;
 pub(crate) mod gating;
+pub(crate) mod grouping;
+mod late;
 mod overdue;
+pub(crate) mod step;
 mod wake;
 
 use echelon_proto::{RolloutId, Time};
@@ -84,6 +88,8 @@ fn running(turn: &mut Turn<'_>, id: &RolloutId) {
     if rollout.aborting.is_some() {
         return finish::aborting(turn, id);
     }
+    late::pass(turn, id);
+    let Some(rollout) = turn.rollout(id) else { return };
     for lane in 0..rollout.lanes.len() {
         let Some(stage) = turn
             .rollout(id)

@@ -90,6 +90,16 @@ impl<'a> Account<'a> {
         }
     }
 
+    /// Whether the host may be taken out of service, or is out already.
+    #[must_use]
+    pub fn allows(&self, host: &Host) -> bool {
+        !host.in_service()
+            || self
+                .pools
+                .get(&host.pool)
+                .is_some_and(|balance| balance.out < balance.max)
+    }
+
     /// Takes the host out of service if that is allowed, or if it is out already. Otherwise says how things stand.
     pub fn take(&mut self, host: &Host) -> Result<(), Balance> {
         if !host.in_service() {

@@ -175,7 +175,7 @@ fn mendable(row: &Row<'_>, wishes: &Wishes<'_>) -> Result<(Way, Wish), String> {
     if !goal.sets_release && !goal.is_absence() && release != wish.release.as_ref() {
         return Err(format!("{}, which {} does not change", row.why, operation(goal)));
     }
-    let is_there = row.live.is_some_and(|live| live.state == goal.state) && release == wish.release.as_ref();
+    let is_there = row.live.is_some_and(|live| live.state == wish.state) && release == wish.release.as_ref();
     if is_there || (goal.is_absence() && row.live.is_none()) {
         return Err(format!("stands where it should, but: {}", row.why));
     }

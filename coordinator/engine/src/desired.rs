@@ -15,6 +15,9 @@
 //! | aborted, stopped, rolled back in part | its goal on the hosts that it brought there; in a lane that went to its end, also on those it left as debt |
 //! | rolled back, expired, nobody arrived | what was desired before |
 //!
+//! A host that was out of service on purpose and that the rollout left so is desired to be as it was left, whatever the
+//! standard says: it is not brought into service by converging either.
+//!
 //! A host that went back is desired to be what it was desired to be before, which is where it went back to, unless it had
 //! drifted: to go back to drift does not make it right. An operation that keeps the release (`restart`) and ends in the state
 //! that is desired already changes nothing; one that ends in the machine's initial state (`remove`) makes absence desired.
@@ -77,13 +80,29 @@ struct Standard {
 struct Own {
     goal: u64,
     release: Option<ReleaseName>,
+    /// Where it stays, out of service on purpose; `None`: where the goal says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    standby: Option<StateName>,
+}
+
+/// A host that was out of service on purpose, as a rollout left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standby {
+    /// Which.
+    pub host: HostId,
+    /// Where it stays.
+    pub state: StateName,
+    /// On which release.
+    pub release: Option<ReleaseName>,
 }
 
 /// What should stand on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
-    /// By which rollout, in which state.
+    /// By which rollout.
     pub goal: Arc<Goal>,
+    /// In which state.
+    pub state: StateName,
     /// On which release; `None`: on none, or on whichever.
     pub release: Option<ReleaseName>,
     /// Of two, the higher one was said later.
@@ -137,6 +156,7 @@ impl Desired {
         goal: Goal,
         standard: Option<&[Datacenter]>,
         hosts: &[(Option<ReleaseName>, Vec<HostId>)],
+        standby: &[Standby],
     ) {
         let playbook = goal.playbook.name.clone();
         let order = self.goals.last_key_value().map_or(1, |(newest, _)| newest + 1);
@@ -156,9 +176,18 @@ impl Desired {
                 let own = Own {
                     goal: order,
                     release: release.clone(),
+                    standby: None,
                 };
                 self.hosts.insert_mut(host.clone(), own);
             }
+        }
+        for left in standby {
+            let own = Own {
+                goal: order,
+                release: left.release.clone(),
+                standby: Some(left.state.clone()),
+            };
+            self.hosts.insert_mut(left.host.clone(), own);
         }
         let own: BTreeSet<_> = self.hosts.values().map(|own| own.goal).collect();
         let standards = &self.standards;
@@ -172,6 +201,7 @@ impl Desired {
             let goal = self.goals.get(&own.goal).filter(|goal| goal.is_for(host))?;
             Some(Wish {
                 goal: goal.clone(),
+                state: own.standby.as_ref().unwrap_or(&goal.state).clone(),
                 release: own.release.clone(),
                 order: own.goal,
             })
@@ -185,6 +215,7 @@ impl Desired {
             let release = (!goal.is_absence()).then(|| goal.request.release.clone());
             Some(Wish {
                 goal: goal.clone(),
+                state: goal.state.clone(),
                 release,
                 order: standard.goal,
             })
@@ -256,7 +287,11 @@ impl<'a> Wishes<'a> {
         let Some((rollout, goal)) = &self.running else {
             return kept();
         };
-        match rollout.runs.get(&host.id).map(|run| (part(rollout, run), run.back)) {
+        let run = rollout.runs.get(&host.id);
+        if let Some(stays) = run.filter(|run| run.stays_out) {
+            return left(stays, goal).or_else(kept);
+        }
+        match run.map(|run| (part(rollout, run), run.back)) {
             Some((Part::AtWork | Part::There, None)) => target(goal, host, kept()).or_else(kept),
             Some((Part::AtWork | Part::There, Some(_)) | (Part::Before, _)) | None => kept(),
         }
@@ -323,6 +358,20 @@ fn went_on(rollout: &Rollout, stage: LaneStage) -> bool {
     }
 }
 
+/// What is desired of a host that was out of service on purpose, once it is done with.
+fn left(run: &Run, goal: &Arc<Goal>) -> Option<Wish> {
+    let stands = run
+        .stands
+        .as_ref()
+        .filter(|_| run.settled == Some(Settled::Done) && run.back.is_none())?;
+    Some(Wish {
+        goal: goal.clone(),
+        state: stands.state.clone(),
+        release: stands.release.clone(),
+        order: u64::MAX,
+    })
+}
+
 /// What the goal means for a host of which this was desired before. `None`: what was desired before holds.
 fn target(goal: &Arc<Goal>, host: &Host, before: Option<Wish>) -> Option<Wish> {
     let release = if goal.is_absence() {
@@ -330,7 +379,7 @@ fn target(goal: &Arc<Goal>, host: &Host, before: Option<Wish>) -> Option<Wish> {
     } else if goal.sets_release {
         Some(goal.request.release.clone())
     } else {
-        if before.as_ref().is_some_and(|before| before.goal.state == goal.state) {
+        if before.as_ref().is_some_and(|before| before.state == goal.state) {
             return None;
         }
         let standing = host.standings.get(&goal.request.app);
@@ -339,6 +388,7 @@ fn target(goal: &Arc<Goal>, host: &Host, before: Option<Wish>) -> Option<Wish> {
     };
     Some(Wish {
         goal: goal.clone(),
+        state: goal.state.clone(),
         release,
         // Later than all that is kept.
         order: u64::MAX,
@@ -369,20 +419,50 @@ pub(crate) fn change(state: &State, record: &Record) -> Option<Record> {
     }
     let body = &rollout.plan.body;
     let is_standard = succeeded && body.hosts.is_empty() && (goal.sets_release || goal.is_absence());
-    if hosts.is_empty() && !is_standard {
+    let standby = standby(state, rollout, &goal, is_standard);
+    if hosts.is_empty() && standby.is_empty() && !is_standard {
         return None;
     }
     Some(Record::DesireChanged {
         rollout: id.clone(),
         standard: is_standard.then(|| body.datacenters.clone()),
         hosts: hosts.into_iter().collect(),
+        standby,
     })
+}
+
+/// Hosts that were out of service on purpose: as they were left, or, where the goal becomes the standard, as they stood
+/// before, so that the standard does not claim them.
+fn standby(state: &State, rollout: &Rollout, goal: &Arc<Goal>, is_standard: bool) -> Vec<Standby> {
+    let planned = rollout.plan.lanes.iter().flat_map(|lane| &lane.waves);
+    let planned = planned
+        .flat_map(|wave| &wave.hosts)
+        .filter(|planned| planned.stop_before_service);
+    let gone = planned.filter_map(|planned| {
+        let run = rollout.runs.get(&planned.host)?;
+        let (host, before) = (planned.host.clone(), (planned.state.clone(), planned.release.clone()));
+        let (state, release) = match left(run, goal) {
+            Some(wish) => (wish.state, wish.release),
+            None => is_standard.then_some(before)?,
+        };
+        Some(Standby { host, state, release })
+    });
+    let out = rollout.plan.body.left_out.iter().filter(|_| is_standard);
+    let left_out = out.filter_map(|host| {
+        let standing = state.hosts.get(host)?.standings.get(&rollout.app)?;
+        Some(Standby {
+            host: host.clone(),
+            state: standing.state.clone(),
+            release: standing.release.clone(),
+        })
+    });
+    gone.chain(left_out).collect()
 }
 
 /// Hosts of a rollout that has ended which should now be at its goal.
 fn arrived(rollout: &Rollout, succeeded: bool) -> impl Iterator<Item = &HostId> {
     let anybody = rollout.runs.values().any(|run| run.settled == Some(Settled::Done));
-    let there = move |(_, run): &(&HostId, &Run)| anybody && part(rollout, run) == Part::There;
+    let there = move |(_, run): &(&HostId, &Run)| anybody && !run.stays_out && part(rollout, run) == Part::There;
     let already = rollout.plan.body.skipped.iter().filter(move |_| succeeded);
     rollout.runs.iter().filter(there).map(|(host, _)| host).chain(already)
 }

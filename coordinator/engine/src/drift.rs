@@ -195,7 +195,7 @@ fn judge(wish: Option<&Wish>, known: Option<&Standing>, live: Option<&Standing>)
     let why = || format!("stands {} and should {}", place_of(live), place(wish));
     if wish.release.is_some() && live.release != wish.release {
         (Verdict::WrongRelease, why())
-    } else if live.state != wish.goal.state {
+    } else if live.state != wish.state {
         (Verdict::WrongState, why())
     } else {
         (Verdict::InLine, String::new())
@@ -204,7 +204,7 @@ fn judge(wish: Option<&Wish>, known: Option<&Standing>, live: Option<&Standing>)
 
 /// `in serving on 1.1`
 pub(crate) fn place(wish: &Wish) -> String {
-    words(&wish.goal.state, wish.release.as_ref())
+    words(&wish.state, wish.release.as_ref())
 }
 
 fn place_of(standing: &Standing) -> String {

@@ -41,8 +41,8 @@ pub struct Order {
     pub app: App,
     /// What the phase works with.
     pub release: Option<Artifact>,
-    /// What to do.
-    pub action: Action<String>,
+    /// What to do. `None`: nothing is run; the agent's ledger takes down where the host now stands.
+    pub action: Option<Action<String>>,
     /// From begin to end.
     pub timeout: Span,
     /// Asked before and after.

@@ -19,6 +19,7 @@ mod engine;
 pub mod event;
 pub mod gate;
 pub mod host;
+mod invariant;
 pub mod notice;
 pub mod outcome;
 mod owed;
@@ -27,6 +28,7 @@ pub mod record;
 pub mod refusal;
 pub mod rollback;
 pub mod rollout;
+mod site;
 pub mod state;
 pub mod view;
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use echelon_playbooks::{
-    model::{Action, ArtifactVerb, GateKind, Phase, WhichRelease},
+    model::{Action, ArtifactVerb, Content, GateKind, Phase, Place, WhichRelease},
     template::Scope,
 };
 use echelon_proto::{Fence, GateName, HostId, ReleaseName, WaveName};
@@ -13,7 +13,8 @@ use crate::{
     command::Artifact,
     effect::{Effect, Key, Order, Watch},
     engine::Engine,
-    rollout::{Current, LaneStage, Rollout, Run, Settled},
+    invariant,
+    rollout::{Current, LaneStage, Note, Rollout, Run, Settled},
     state::State,
 };
 
@@ -74,31 +75,22 @@ pub(crate) fn order_for(
     current: &Current,
     phase: &Phase,
 ) -> Option<Order> {
-    let artifact = |release: &Option<ReleaseName>| -> Option<Artifact> {
-        Some(state.release(&rollout.app, release.as_ref()?)?.artifact.clone())
-    };
-    let origin = run.touched.as_ref().and_then(|touch| touch.origin.release.clone());
-    let release = match &phase.action {
-        Action::Artifact {
-            release: WhichRelease::Previous,
-            ..
-        } => artifact(&origin),
-        Action::Artifact {
-            verb: ArtifactVerb::Remove | ArtifactVerb::Prune,
-            ..
-        } => artifact(&current.from.release),
-        Action::Artifact { .. }
-        | Action::Run(_)
-        | Action::Http(_)
-        | Action::Tcp(_)
-        | Action::Systemd { .. }
-        | Action::Poll(_)
-        | Action::File(_)
-        | Action::Balancer(_) => artifact(&current.release),
-    };
+    let release = artifact_for(state, rollout, run, current, phase);
     let planned = rollout.plan.lanes.get(run.lane)?.waves.get(run.wave)?;
     let name = release.as_ref().map(|artifact| &artifact.release);
     let scope = scope(state, host, rollout, &planned.name, name, release.as_ref())?;
+    // Of a phase that is not run the agent takes down the end alone, whoever would have run it.
+    let (doing, verify, on) = match current.note {
+        None => (Some(&phase.action), phase.verify.as_ref(), phase.on),
+        Some(Note::PassedOver | Note::CountsAsDone | Note::Asks) => (None, None, Place::Host),
+    };
+    let after = match current.note {
+        Some(Note::Asks) => &current.from,
+        Some(Note::PassedOver | Note::CountsAsDone) | None => &current.after,
+    };
+    let render = |action: &Action| action.render(&scope).ok();
+    let guards = invariant::guards(rollout).filter(|_| current.guarded);
+    let guards = guards.map(|(name, ask)| Some((name.clone(), render(ask)?)));
     Some(Order {
         fence: Fence {
             term: state.term,
@@ -108,21 +100,66 @@ pub(crate) fn order_for(
             attempt: current.attempt,
         },
         app: rollout.app.clone(),
-        action: phase.action.render(&scope).ok()?,
-        verify: phase
-            .verify
-            .as_ref()
-            .map(|verify| verify.render(&scope))
-            .transpose()
-            .ok()?,
+        action: match doing {
+            Some(action) => Some(render(action)?),
+            None => None,
+        },
+        verify: match verify {
+            Some(verify) => Some(render(verify)?),
+            None => None,
+        },
+        guards: guards.collect::<Option<_>>()?,
+        variables: doing
+            .filter(|action| reads_template(action))
+            .map(|_| scope.variables())
+            .unwrap_or_default(),
         release,
         timeout: phase.timeout,
         from: current.from.state.clone(),
-        after: current.after.clone(),
-        on: phase.on,
-        guards: Vec::new(),
-        variables: BTreeMap::new(),
+        after: after.clone(),
+        on,
     })
+}
+
+/// What a phase works with.
+fn artifact_for(state: &State, rollout: &Rollout, run: &Run, current: &Current, phase: &Phase) -> Option<Artifact> {
+    let origin = run.touched.as_ref().and_then(|touch| touch.origin.release.as_ref());
+    let release = match &phase.action {
+        Action::Artifact {
+            release: WhichRelease::Previous,
+            ..
+        } => origin,
+        Action::Artifact {
+            verb: ArtifactVerb::Remove | ArtifactVerb::Prune,
+            ..
+        } => current.from.release.as_ref(),
+        Action::Artifact { .. }
+        | Action::Run(_)
+        | Action::Http(_)
+        | Action::Tcp(_)
+        | Action::Systemd { .. }
+        | Action::Poll(_)
+        | Action::File(_)
+        | Action::Balancer(_) => current.release.as_ref(),
+    };
+    Some(state.release(&rollout.app, release?)?.artifact.clone())
+}
+
+/// Whether the host replaces variables itself, in a file of its own.
+fn reads_template(action: &Action) -> bool {
+    match action {
+        Action::File(file) => match file.content {
+            Content::Template(_) => true,
+            Content::Text(_) => false,
+        },
+        Action::Run(_)
+        | Action::Http(_)
+        | Action::Tcp(_)
+        | Action::Systemd { .. }
+        | Action::Artifact { .. }
+        | Action::Poll(_)
+        | Action::Balancer(_) => false,
+    }
 }
 
 fn scope<'a>(

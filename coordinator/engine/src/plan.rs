@@ -1,9 +1,14 @@
 //! A plan: which hosts go when, in which lane and wave. Nothing is left to choose at run time, so what was looked at is
 //! what will happen, and the same inputs give the same plan to the byte.
 
+mod groups;
 mod make;
+mod spread;
 mod stale;
+pub mod standby;
+mod waves;
 
+use echelon_playbooks::model::Budget;
 use echelon_proto::{
     App, Datacenter, Digest, GateName, HostId, OperationName, Person, PhaseName, PlanId, PlaybookName, Pool,
     ReleaseName, Span, StateName, Time, WaveName,
@@ -72,6 +77,10 @@ pub struct Body {
     pub hosts: Vec<HostId>,
     /// Hosts that stand at the goal already.
     pub skipped: Vec<HostId>,
+    /// Hosts that are out of service on purpose, and that nothing can be done to without putting them back; and those that
+    /// have no release, where the operation keeps the one that there is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<HostId>,
 }
 
 /// One lane.
@@ -83,6 +92,23 @@ pub struct LanePlan {
     pub waves: Vec<WavePlan>,
     /// Of each pool that the lane's hosts are in.
     pub capacity: Vec<PoolPlan>,
+    /// Where it is otherwise here than in the playbook's stage; `None`: as there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
+    /// Groups at once; `None`: hosts do not go by groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_parallel: Option<u32>,
+}
+
+/// How fast a lane may go, and what it may lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Hosts at once.
+    pub max_parallel: u32,
+    /// Between two hosts' first phases.
+    pub stagger: Span,
+    /// How many hosts may fail.
+    pub failure_budget: Budget,
 }
 
 /// One wave.
@@ -111,6 +137,21 @@ pub struct HostPlan {
     pub release: Option<ReleaseName>,
     /// From there to the goal.
     pub phases: Vec<PhaseName>,
+    /// Its place in its group, where hosts go by groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupPlace>,
+    /// It is out of service on purpose: it goes no further than to where the next phase would put it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stop_before_service: bool,
+}
+
+/// A host's place in its group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPlace {
+    /// What the hosts of the group have in common: a shard's number, say.
+    pub name: String,
+    /// From 0. It begins when every lower rank of its group has settled.
+    pub rank: u32,
 }
 
 /// The in-service floor of one pool in one lane.

@@ -1,7 +1,10 @@
 //! What was decided: the only thing the journal holds and the only thing that changes state. A record says everything
 //! that follows from it, so that applying it needs no policy: a later version of the policy must not change the past.
 
-use echelon_playbooks::{Playbook, model::Rule};
+use echelon_playbooks::{
+    Playbook,
+    model::{OnTimeout, Rule},
+};
 use echelon_proto::{
     Datacenter, Digest, GateName, HostId, Person, PhaseName, PlanId, ReleaseName, RequestId, RolloutId, Time,
 };
@@ -9,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     command::{Artifact, Grant, PlanRequest},
+    desired::Standby,
     effect::Notification,
     event::{Hello, PhaseResult},
     host::Standing,
     outcome::Outcome,
     plan::Plan,
-    rollout::{Asked, Direction, HoldKind, LaneEnd, Settled},
+    rollout::{Asked, Direction, HoldKind, LaneEnd, Note, Settled},
 };
 
 /// One step of the journal: what followed from one event.
@@ -114,6 +118,9 @@ pub enum Record {
         standard: Option<Vec<Datacenter>>,
         /// Its goal is what these hosts should have, by the release that they should have it on.
         hosts: Vec<(Option<ReleaseName>, Vec<HostId>)>,
+        /// What these hosts, which were out of service on purpose, should have.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        standby: Vec<Standby>,
     },
     /// It ended long ago and is dropped.
     RolloutForgotten { rollout: RolloutId },
@@ -203,6 +210,12 @@ pub enum Record {
         release: Option<ReleaseName>,
         from: Standing,
         after: Standing,
+        /// Nothing is run, because.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Note>,
+        /// It takes the host out of service: what the playbook asks of the host is asked before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        guarded: bool,
     },
     /// It ended.
     PhaseEnded {
@@ -219,6 +232,9 @@ pub enum Record {
         standing: Standing,
         /// What the host does next about a failure: nothing (`None`), or try again from then on.
         again: Option<Again>,
+        /// What it leads to that the phase did not end in time, where it did not.
+        #[serde(default)]
+        on_timeout: OnTimeout,
     },
     /// A step back that needs no phase: what was done had changed nothing.
     StepDropped { rollout: RolloutId, host: HostId },

@@ -3,14 +3,17 @@
 //! A host in the middle unwinds from the very phase it is in: the newest step first, each by its `undo`, to the standing
 //! it had before that step. A host that had arrived returns by an operation: `rollback` where the playbook has one, else
 //! the rollout's own, to the release it had before; a host that had none returns to the state it had before, and if no
-//! operation can take it there it unwinds too. Hosts never touched are left alone.
+//! operation can take it there it unwinds too. A host that is out of service on purpose always unwinds: an operation would
+//! put it into service. A phase that was passed over ran nothing, so nothing runs to take it back: the host's agent only
+//! takes down where it stands again. Hosts never touched are left alone.
 
 use echelon_playbooks::model::{Machine, Operation, Phase, ReleaseGoal, Traffic};
 use echelon_proto::{OperationName, PhaseName, ReleaseName, StateName};
 
 use crate::{
     host::{Serving, Standing},
-    rollout::{Back, Direction, Rollout, Run},
+    plan::standby::stays_out,
+    rollout::{Back, Direction, Note, Rollout, Run},
 };
 
 /// The next move of a host that goes back.
@@ -30,6 +33,8 @@ pub enum Move {
         release: Option<ReleaseName>,
         /// Where it leaves the host.
         after: Standing,
+        /// Nothing is run, because.
+        note: Option<Note>,
     },
     /// There is no way, because.
     Stuck(String),
@@ -39,6 +44,7 @@ pub enum Move {
 #[must_use]
 pub fn next(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
     match run.back {
+        Some(Back::Return) if stays_out(run, standing) => by_undo(rollout, run, standing),
         Some(Back::Return) => match by_operation(rollout, run, standing) {
             Some(next) => next,
             None => by_undo(rollout, run, standing),
@@ -81,6 +87,7 @@ fn by_operation(rollout: &Rollout, run: &Run, standing: &Standing) -> Option<Mov
         direction: Direction::Return,
         release,
         after,
+        note: None,
     })
 }
 
@@ -92,6 +99,15 @@ fn by_undo(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
     let Some(phase) = machine.phase(&step.phase) else {
         return Move::Stuck(format!("the playbook has no phase {}", step.phase));
     };
+    if step.passed_over {
+        return Move::Phase {
+            phase: step.phase.clone(),
+            direction: Direction::Undo,
+            release: standing.release.clone(),
+            after: step.from.clone(),
+            note: Some(Note::PassedOver),
+        };
+    }
     match phase.undo.as_ref().and_then(|undo| machine.phase(undo)) {
         Some(undo) => Move::Phase {
             phase: undo.name.clone(),
@@ -102,6 +118,7 @@ fn by_undo(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
                 standing.release.clone()
             },
             after: step.from.clone(),
+            note: None,
         },
         None if phase.read_only => Move::Drop,
         None => Move::Stuck(format!("phase {} has no undo", phase.name)),

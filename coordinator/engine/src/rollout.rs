@@ -14,7 +14,7 @@ use crate::{
     event::PhaseResult,
     host::Standing,
     outcome::Outcome,
-    plan::Plan,
+    plan::{Pace, Plan},
     record::Verdict,
     state::Map,
 };
@@ -147,6 +147,8 @@ pub enum HoldKind {
     StalePlan,
     /// It would go back past a point of no return.
     NoReturn,
+    /// A phase did not end in time, and its rule is to hold.
+    Timeout,
 }
 
 /// What a rollout does, for the time account.
@@ -329,6 +331,18 @@ pub struct Run {
     pub text: String,
     /// Its newest failure.
     pub failure: Option<Failure>,
+    /// It is out of service on purpose and is not put back: as in the plan.
+    #[serde(default)]
+    pub stays_out: bool,
+    /// A person wants it tried again, and it has not begun since.
+    #[serde(default)]
+    pub reopened: bool,
+    /// A phase did not end in time, and waits for a person.
+    #[serde(default)]
+    pub timed_out: Option<PhaseName>,
+    /// What must hold on the host before its next phase does not.
+    #[serde(default)]
+    pub held_back: Option<HeldBack>,
     /// What its probe says.
     pub health: Option<Health>,
     /// How long phases took: name and milliseconds, oldest first.
@@ -346,6 +360,15 @@ pub struct Touch {
     pub at: Time,
 }
 
+/// A host that its guards hold back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// How often in a row.
+    pub times: u32,
+    /// Which guard, and what it said.
+    pub by: String,
+}
+
 /// A phase that was done to a host, or begun and failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -353,6 +376,21 @@ pub struct Step {
     pub phase: PhaseName,
     /// Where the host stood before it.
     pub from: Standing,
+    /// Nothing was run: there is nothing to take back but the word.
+    #[serde(default)]
+    pub passed_over: bool,
+}
+
+/// Why nothing of a phase is run on the host: its agent only takes down where it now stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// Its `when` is false for the host; or it was, and the host goes back.
+    PassedOver,
+    /// It was run, did not end in time, and counts as done.
+    CountsAsDone,
+    /// The coordinator is to do its part of it, and what must hold on the host is asked before. It moves nobody on.
+    Asks,
 }
 
 /// A phase that runs on a host.
@@ -372,6 +410,12 @@ pub struct Current {
     pub from: Standing,
     /// Where it will.
     pub after: Standing,
+    /// Nothing is run, because.
+    #[serde(default)]
+    pub note: Option<Note>,
+    /// It takes the host out of service: what the playbook asks of the host is asked before.
+    #[serde(default)]
+    pub guarded: bool,
 }
 
 /// Which way a phase moves a host.
@@ -501,6 +545,19 @@ impl Rollout {
         })
     }
 
+    /// How fast a lane may go, and what it may lose: as its plan says, or the playbook's stage. `None`: there is no such
+    /// lane.
+    #[must_use]
+    pub fn pace(&self, lane: usize) -> Option<Pace> {
+        let planned = self.plan.lanes.get(lane)?;
+        let deploy = &self.playbook.stages.first()?.deploy;
+        Some(planned.pace.unwrap_or(Pace {
+            max_parallel: deploy.max_parallel,
+            stagger: deploy.stagger,
+            failure_budget: deploy.failure_budget,
+        }))
+    }
+
     /// Whether a phase runs on any host of the lane.
     #[must_use]
     pub fn lane_in_flight(&self, lane: usize) -> bool {
@@ -522,10 +579,10 @@ impl Rollout {
 }
 
 impl Run {
-    /// Begun in this rollout and not done with.
+    /// Begun in this rollout and not done with. One that is to be tried again has yet to begin.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.touched.is_some() && self.settled.is_none()
+        self.touched.is_some() && self.settled.is_none() && !self.reopened
     }
 
     /// done, failed, skipped, debt, rolled_back; unfinished when it was begun and left there, untouched when it was not.

@@ -9,8 +9,12 @@ mod chaos;
 mod desired;
 #[path = "engine/older.rs"]
 mod older;
+#[path = "engine/rules.rs"]
+mod rules;
 #[path = "engine/scenarios.rs"]
 mod scenarios;
+#[path = "engine/tuning.rs"]
+mod tuning;
 #[path = "engine/waves.rs"]
 mod waves;
 #[path = "engine/world.rs"]

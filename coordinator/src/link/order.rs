@@ -39,13 +39,20 @@ fn order(order: &Order) -> wire::Order {
         fence: Some(fence(&order.fence)),
         app: order.app.to_string(),
         release: order.release.as_ref().map(release),
-        action: Some(action(&order.action)),
+        action: Some(order.action.as_ref().map_or_else(note, action)),
         timeout_ms: order.timeout.0,
         verify: order.verify.as_ref().map(action),
         after: Some(standing(&order.app, &order.after)),
         from_state: order.from.to_string(),
         guards: order.guards.iter().map(guard).collect(),
         variables: order.variables.clone().into_iter().collect(),
+    }
+}
+
+/// Nothing is run.
+fn note() -> wire::Action {
+    wire::Action {
+        kind: Some(Kind::Note(wire::Note {})),
     }
 }
 
@@ -115,7 +122,7 @@ fn action(doing: &Action<String>) -> wire::Action {
         })),
         Action::File(spec) => Kind::File(file(spec)),
         // Done by the coordinator before the order goes to the host.
-        Action::Balancer(_) => Kind::Note(wire::Note {}),
+        Action::Balancer(_) => return note(),
     };
     wire::Action { kind: Some(kind) }
 }

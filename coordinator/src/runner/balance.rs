@@ -121,7 +121,7 @@ impl Balance {
     }
 
     async fn carry_out(&self, order: &Order) -> Result<(), (PhaseResult, String)> {
-        let Action::Balancer(step) = &order.action else {
+        let Some(Action::Balancer(step)) = &order.action else {
             return Ok(());
         };
         let last = Mutex::new(String::new());
@@ -219,12 +219,12 @@ mod tests {
             },
             app: App::new("web").unwrap(),
             release: None,
-            action: Action::Balancer(Step {
+            action: Some(Action::Balancer(Step {
                 verb: BalancerVerb::Admit,
                 balancer: "edge".into(),
                 backend: "web".into(),
                 server: server.into(),
-            }),
+            })),
             timeout,
             verify: None,
             from: StateName::new("healthy").unwrap(),

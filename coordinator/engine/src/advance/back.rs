@@ -1,26 +1,25 @@
 //! A lane goes back: touched hosts, the newest first, at the rollback's own pace and with the same floor.
 
-use echelon_proto::{HostId, RolloutId};
+use echelon_proto::{HostId, PhaseName, RolloutId};
 
-use super::{Turn, forward};
+use super::{Turn, step};
 use crate::{
     capacity::Account,
+    host::Host,
+    invariant,
     record::Record,
     rollback::{self, Move},
-    rollout::{LaneEnd, Rollout, Run, Settled},
+    rollout::{Direction, LaneEnd, Rollout, Run, Settled},
+    site,
 };
 
 pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
     let Some(rollout) = turn.rollout(id) else { return };
     let plan = rollout.plan.clone();
-    let (Some(planned), Some(stage)) = (plan.lanes.get(lane), rollout.playbook.stages.first()) else {
+    let (Some(planned), Some(pace)) = (plan.lanes.get(lane), rollout.pace(lane)) else {
         return;
     };
-    let max_parallel = rollout
-        .playbook
-        .rollback
-        .max_parallel
-        .unwrap_or(stage.deploy.max_parallel) as usize;
+    let max_parallel = rollout.playbook.rollback.max_parallel.unwrap_or(pace.max_parallel) as usize;
     let mut account = rollout
         .playbook
         .rollback
@@ -87,11 +86,12 @@ fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: Option<&mut Acc
             format!("could not be brought back: not reachable since {}", known.since),
         );
     }
-    let waits = run.not_before.is_some_and(|at| at > turn.now) || known.busy.is_some() || rollout.hold.is_some();
+    let is_busy = known.busy.is_some() || run.timed_out.is_some();
+    let waits = run.not_before.is_some_and(|at| at > turn.now) || is_busy || rollout.hold.is_some();
     if !known.is_attached() || waits {
         return None;
     }
-    let standing = forward::standing(rollout, known);
+    let standing = step::standing(rollout, known);
     match rollback::next(rollout, run, &standing) {
         Move::Arrived => settle(Settled::RolledBack, String::new()),
         Move::Drop => Some(Record::StepDropped {
@@ -104,10 +104,25 @@ fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: Option<&mut Acc
             direction,
             release,
             after,
+            note,
         } => {
-            if let Some(account) = account.filter(|_| after.leaves_service(&standing)) {
+            let is_for = match is_for(rollout, run, known, &phase, direction) {
+                Ok(is_for) => is_for,
+                Err(why) => return settle(Settled::Debt, format!("could not be brought back: {why}")),
+            };
+            let leaves = after.leaves_service(&standing) && known.in_service();
+            let account = account.filter(|_| leaves);
+            // An undo brings back: it is not asked whether it may.
+            let guarded = account.is_some() && direction == Direction::Return;
+            if let Some(account) = account {
+                let broken = || invariant::broken(turn.state(), rollout, run, known);
+                if !account.allows(known) || (guarded && broken().is_some()) {
+                    return None;
+                }
                 account.take(known).ok()?;
             }
+            let runs = rollout.playbook.machine.phase(&phase)?;
+            let note = note.or_else(|| step::note(rollout, runs, is_for, guarded));
             Some(Record::PhaseStarted {
                 rollout: id.clone(),
                 host: host.clone(),
@@ -117,7 +132,20 @@ fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: Option<&mut Acc
                 release,
                 from: standing,
                 after,
+                note,
+                guarded,
             })
         }
+    }
+}
+
+/// Whether a phase of the way back is for this host. What was run is taken back, whatever its `when` says now.
+fn is_for(rollout: &Rollout, run: &Run, host: &Host, name: &PhaseName, way: Direction) -> Result<bool, String> {
+    let phase = rollout.playbook.machine.phase(name);
+    match (way, phase, site::of_run(rollout, run, host)) {
+        (Direction::Return, Some(phase), Some(site)) => {
+            site::is_for(phase, &site).map_err(|unknown| format!("`when` of phase {name} is open: {unknown}"))
+        }
+        (Direction::Forward | Direction::Undo | Direction::Return, _, _) => Ok(true),
     }
 }

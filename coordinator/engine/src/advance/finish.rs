@@ -68,7 +68,11 @@ fn outcome(rollout: &Rollout, ends: &[LaneEnd]) -> (Outcome, String) {
     let with = |settled| rollout.runs.values().filter(|run| run.settled == Some(settled)).count();
     let counts = counts(rollout);
     if rollout.runs.is_empty() {
-        return (Outcome::Succeeded, "every host stood at the goal already".into());
+        let text = match rollout.plan.body.left_out.len() {
+            0 => "every host stood at the goal already".into(),
+            out => format!("there was nothing to do: {out} left out"),
+        };
+        return (Outcome::Succeeded, text);
     }
     if rollout
         .runs

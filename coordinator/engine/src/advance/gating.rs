@@ -3,7 +3,7 @@
 use echelon_playbooks::model::{BudgetScope, GateKind, HostRule, OnLaneFailure, Rule};
 use echelon_proto::{GateName, RolloutId, Span, Time};
 
-use super::{Turn, forward};
+use super::{Turn, forward, step};
 use crate::{
     gate::Question,
     record::{Record, Verdict},
@@ -182,10 +182,9 @@ pub(super) fn budget(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) -> bool {
     if rollout.hold.is_some() {
         return false;
     }
-    let Some(stage) = rollout.playbook.stages.first() else {
+    let Some(budget) = rollout.pace(lane).map(|pace| pace.failure_budget) else {
         return false;
     };
-    let budget = stage.deploy.failure_budget;
     let scope: Vec<_> = match budget.scope {
         BudgetScope::Datacenter => vec![lane],
         BudgetScope::Rollout => (0..rollout.lanes.len()).collect(),
@@ -318,7 +317,7 @@ fn no_return(turn: &Turn<'_>, id: &RolloutId, lanes: &[echelon_proto::Datacenter
         .filter_map(|dc| rollout.lane_of(dc))
         .flat_map(|lane| rollout.lane_runs(lane));
     for (host, run) in touched {
-        let standing = forward::standing(rollout, turn.state().hosts.get(host)?);
+        let standing = step::standing(rollout, turn.state().hosts.get(host)?);
         if let Some(state) = rollback::point_of_no_return(rollout, run, &standing) {
             return Some(format!("{host} has passed {state}, a point of no return"));
         }

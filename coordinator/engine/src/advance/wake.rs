@@ -1,10 +1,12 @@
 //! When something follows by itself though nothing happens.
 
+use echelon_playbooks::model::Unreachable;
 use echelon_proto::{RolloutId, Span, Time};
 
 use super::{gating, overdue};
 use crate::{
     engine::Engine,
+    invariant,
     rollout::{Lane, LaneStage, Rollout, Run, Status},
 };
 
@@ -43,8 +45,9 @@ fn next(engine: &Engine, rollout: &Rollout) -> Option<Time> {
 fn lost_at(engine: &Engine, rollout: &Rollout, host: &echelon_proto::HostId, run: &Run) -> Option<Time> {
     let host = engine.state.hosts.get(host)?;
     let lane = rollout.lanes.get(run.lane)?;
+    let patient = rollout.playbook.hosts.unreachable == Unreachable::Wait;
     let waited_for = match lane.stage {
-        LaneStage::Rolling => run.wave <= lane.wave && run.settled.is_none(),
+        LaneStage::Rolling => !patient && run.wave <= lane.wave && run.settled.is_none(),
         LaneStage::Gating => run.wave == lane.wave,
         LaneStage::RollingBack => run.touched.is_some() && run.settled.is_none(),
         LaneStage::Pending | LaneStage::Stopping | LaneStage::Ended(_) => false,
@@ -56,12 +59,9 @@ fn lane_wakes(engine: &Engine, rollout: &Rollout, index: usize) -> Vec<Time> {
     let lane: &Lane = &rollout.lanes[index];
     match lane.stage {
         LaneStage::Rolling => {
-            let stagger = rollout
-                .playbook
-                .stages
-                .first()
-                .map_or(Span::ZERO, |stage| stage.deploy.stagger);
-            lane.last_start.map(|last| last + stagger).into_iter().collect()
+            let stagger = rollout.pace(index).map_or(Span::ZERO, |pace| pace.stagger);
+            let next_start = lane.last_start.map(|last| last + stagger);
+            next_start.into_iter().chain(ask_again(engine, rollout)).collect()
         }
         LaneStage::Gating => {
             let Some(wave) = lane.waves.get(lane.wave) else {
@@ -74,6 +74,13 @@ fn lane_wakes(engine: &Engine, rollout: &Rollout, index: usize) -> Vec<Time> {
             });
             again.chain([gating::bake_end(rollout, index)]).collect()
         }
-        LaneStage::Pending | LaneStage::Stopping | LaneStage::RollingBack | LaneStage::Ended(_) => Vec::new(),
+        LaneStage::RollingBack => ask_again(engine, rollout).into_iter().collect(),
+        LaneStage::Pending | LaneStage::Stopping | LaneStage::Ended(_) => Vec::new(),
     }
+}
+
+/// When invariants are asked again though nothing happens.
+fn ask_again(engine: &Engine, rollout: &Rollout) -> Option<Time> {
+    let moves = rollout.hold.is_none() && invariant::asks(rollout);
+    moves.then(|| engine.advanced + invariant::ASK_AGAIN)
 }

@@ -7,6 +7,7 @@ pub(super) fn apply(engine: &mut Engine, record: &Record) {
         rollout,
         standard,
         hosts,
+        standby,
     } = record
     else {
         return;
@@ -17,6 +18,6 @@ pub(super) fn apply(engine: &mut Engine, record: &Record) {
     let Some(goal) = Goal::of(rollout) else { return };
     let app = rollout.app.clone();
     let mut desired = engine.state.desired.get(&app).cloned().unwrap_or_default();
-    desired.change(goal, standard.as_deref(), hosts);
+    desired.change(goal, standard.as_deref(), hosts, standby);
     engine.state.desired.insert_mut(app, desired);
 }

@@ -12,7 +12,7 @@ use crate::{
     engine::Engine,
     plan::Plan,
     record::Record,
-    rollout::{Activity, Back, Hold, Lane, LaneStage, Rollout, Run, Settled, Status, Wave},
+    rollout::{Activity, Back, Hold, HoldKind, Lane, LaneStage, Rollout, Run, Settled, Status, Wave},
     state::Map,
 };
 
@@ -152,6 +152,7 @@ fn start(rollout: &mut Rollout, now: Time, plan: Option<Arc<Plan>>) {
                     Run {
                         lane,
                         wave,
+                        stays_out: host.stop_before_service,
                         ..Run::default()
                     },
                 );
@@ -171,7 +172,7 @@ fn whole(rollout: &mut Rollout, now: Time, record: &Record) {
                 since: now,
             });
         }
-        Record::RolloutResumed { .. } => rollout.hold = None,
+        Record::RolloutResumed { .. } => resume(rollout),
         Record::ActServed { request, asked, .. } => rollout.served.insert_mut(request.clone(), asked.clone()),
         Record::AbortBegan { text, .. } => {
             rollout.aborting = Some(text.clone());
@@ -227,6 +228,20 @@ fn whole(rollout: &mut Rollout, now: Time, record: &Record) {
     }
 }
 
+/// Phases that did not end in time are tried again when the hold was for them.
+fn resume(rollout: &mut Rollout) {
+    let hold = rollout.hold.take();
+    if hold.is_none_or(|hold| hold.kind != HoldKind::Timeout) {
+        return;
+    }
+    let late = rollout.runs.iter().filter(|(_, run)| run.timed_out.is_some());
+    for host in late.map(|(host, _)| host.clone()).collect::<Vec<_>>() {
+        if let Some(run) = rollout.runs.get_mut(&host) {
+            run.timed_out = None;
+        }
+    }
+}
+
 fn lane<'a>(rollout: &'a mut Rollout, datacenter: &echelon_proto::Datacenter) -> Option<&'a mut Lane> {
     rollout.lanes.iter_mut().find(|lane| lane.datacenter == *datacenter)
 }
@@ -252,6 +267,7 @@ fn turn_back(rollout: &mut Rollout, datacenter: &echelon_proto::Datacenter, text
             Back::Undo
         });
         (run.settled, run.not_before) = (None, None);
+        (run.reopened, run.timed_out, run.held_back) = (false, None, None);
         (run.phase_tries, run.host_tries) = (0, 0);
     }
 }
@@ -281,7 +297,7 @@ fn activity(rollout: &Rollout) -> Activity {
     if stage(LaneStage::RollingBack) {
         return Activity::RollingBack;
     }
-    if stage(LaneStage::Rolling) || stage(LaneStage::Stopping) || stage(LaneStage::Pending) {
+    if stage(LaneStage::Rolling) || stage(LaneStage::Stopping) {
         return Activity::Working;
     }
     let waits = |lane: &Lane| {
@@ -297,7 +313,9 @@ fn activity(rollout: &Rollout) -> Activity {
         .iter()
         .filter(|lane| lane.stage == LaneStage::Gating)
         .peekable();
-    if gating.peek().is_some() && gating.all(waits) {
+    if gating.peek().is_none() && stage(LaneStage::Pending) {
+        Activity::Working
+    } else if gating.peek().is_some() && gating.all(waits) {
         Activity::WaitingForPeople
     } else {
         Activity::Baking

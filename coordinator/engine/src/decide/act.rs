@@ -230,7 +230,7 @@ impl<'a> Wish<'a> {
             .as_ref()
             .ok_or_else(|| self.refuse("is not held: it goes on by itself"))?;
         let mut records = match hold.kind {
-            HoldKind::Paused | HoldKind::StalePlan => Vec::new(),
+            HoldKind::Paused | HoldKind::StalePlan | HoldKind::Timeout => Vec::new(),
             HoldKind::Gate | HoldKind::NoReturn => self.reopen_gates(),
             HoldKind::Budget | HoldKind::Host => {
                 vec![Record::BudgetForgiven {
@@ -319,10 +319,12 @@ impl<'a> Wish<'a> {
         let forward = |lane: &Lane| !matches!(lane.stage, LaneStage::Stopping | LaneStage::Ended(LaneEnd::Stopped));
         for (index, lane) in self.lanes().filter(|(_, lane)| forward(lane)) {
             let ended_back = lane.stage == LaneStage::Ended(LaneEnd::RolledBack);
+            let goes_back = lane.stage == LaneStage::RollingBack;
             for (host, run) in self.rollout.lane_runs(index) {
                 let failed = matches!(run.settled, Some(Settled::Failed | Settled::Debt | Settled::Skipped));
                 let wanted = self.act.host.as_ref().is_none_or(|only| only == host);
-                if failed && wanted && !ended_back {
+                let has_part = !goes_back || run.back.is_some();
+                if failed && wanted && has_part && !ended_back {
                     let (rollout, host, by) = (self.rollout.id.clone(), host.clone(), self.by.clone());
                     records.push(Record::HostReopened {
                         rollout,

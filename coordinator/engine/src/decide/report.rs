@@ -1,6 +1,7 @@
 //! A host says how a phase ended, or what a probe sees. A word on anything but the attempt in flight changes nothing: it
 //! is late, repeated, or from before a restart.
 
+use echelon_playbooks::model::OnTimeout;
 use echelon_proto::{HostId, Time};
 
 use crate::{
@@ -8,9 +9,10 @@ use crate::{
     engine::Engine,
     event::{PhaseResult, Report},
     host::{Serving, Standing},
+    invariant,
     record::{Again, Record},
     rollback::serving,
-    rollout::{Current, Direction, Rollout, Run, Settled},
+    rollout::{Current, Direction, Note, Rollout, Run, Settled},
 };
 
 pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record> {
@@ -25,7 +27,9 @@ pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record>
     if current.phase != fence.phase || current.attempt != fence.attempt {
         return Vec::new();
     }
-    let again = again(rollout, run, current, report.result, now);
+    let end = End::of(rollout, run, current, report.result);
+    let again = again(rollout, run, current, end, now);
+    let stands = standing(rollout, current, report);
     let mut records = vec![Record::PhaseEnded {
         rollout: rollout.id.clone(),
         host: fence.host.clone(),
@@ -36,12 +40,29 @@ pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record>
         signal: report.signal,
         message: report.message.clone(),
         tail: report.tail.clone(),
-        standing: standing(rollout, current, report),
+        standing: stands.clone(),
         again,
+        on_timeout: end.on_timeout(),
     }];
-    let gives_up = !report.result.is_good() && again.is_none();
-    let turned = run.back.is_some() && current.direction == Direction::Forward;
-    if gives_up && !turned {
+    let follows = match end {
+        End::CountsAsDone => Some(Some(Note::CountsAsDone)),
+        // Held or aborted meanwhile, it starts nothing new: it is asked again when it goes on.
+        End::Asked => (rollout.hold.is_none() && rollout.aborting.is_none()).then_some(None),
+        End::Good | End::Waits | End::HeldBack | End::Failed | End::Turned => None,
+    };
+    records.extend(follows.map(|note| Record::PhaseStarted {
+        rollout: rollout.id.clone(),
+        host: fence.host.clone(),
+        phase: current.phase.clone(),
+        attempt: current.attempt + 1,
+        direction: current.direction,
+        release: current.release.clone(),
+        from: stands,
+        after: current.after.clone(),
+        note,
+        guarded: false,
+    }));
+    if end == End::Failed && again.is_none() {
         let (settled, how) = match current.direction {
             Direction::Forward => (Settled::Failed, ""),
             Direction::Undo | Direction::Return => (Settled::Debt, "could not be brought back: "),
@@ -66,12 +87,70 @@ fn what(report: &Report) -> String {
     }
 }
 
-/// Whether and when a failure is tried again: the phase first, then the host as a whole. A phase that went forward on a
-/// host that has since been told to go back is not.
-fn again(rollout: &Rollout, run: &Run, current: &Current, result: PhaseResult, now: Time) -> Option<Again> {
-    let turned = run.back.is_some() && current.direction == Direction::Forward;
-    if result.is_good() || turned {
-        return None;
+/// What the end of a phase means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The host stands where the phase leads.
+    Good,
+    /// What must hold on the host does: the coordinator may do its part.
+    Asked,
+    /// It did not end in time, which is as good: the agent has yet to take that down.
+    CountsAsDone,
+    /// It did not end in time, and a person says what next.
+    Waits,
+    /// Nothing was run, because something must hold first.
+    HeldBack,
+    /// It went wrong.
+    Failed,
+    /// It did not end well, but the host has been told to go back meanwhile: that is what it does next.
+    Turned,
+}
+
+impl End {
+    fn of(rollout: &Rollout, run: &Run, current: &Current, result: PhaseResult) -> Self {
+        let turned = run.back.is_some() && current.direction == Direction::Forward;
+        let phase = rollout.playbook.machine.phase(&current.phase);
+        let on_timeout = match current.note {
+            None => phase.map(|phase| phase.on_timeout).unwrap_or_default(),
+            // Nothing was run, so nothing of the playbook's can have been late.
+            Some(Note::PassedOver | Note::CountsAsDone | Note::Asks) => OnTimeout::Fail,
+        };
+        let asks = current.note == Some(Note::Asks);
+        match (result, on_timeout) {
+            (PhaseResult::Done | PhaseResult::AlreadyDone, _) if asks && turned => Self::Turned,
+            (PhaseResult::Done | PhaseResult::AlreadyDone, _) if asks => Self::Asked,
+            (PhaseResult::Done | PhaseResult::AlreadyDone, _) => Self::Good,
+            _ if turned => Self::Turned,
+            (PhaseResult::HeldBack, _) => Self::HeldBack,
+            (PhaseResult::TimedOut, OnTimeout::Continue) => Self::CountsAsDone,
+            (PhaseResult::TimedOut, OnTimeout::Hold) => Self::Waits,
+            (PhaseResult::TimedOut, OnTimeout::Fail)
+            | (PhaseResult::Failed | PhaseResult::Refused | PhaseResult::Lost, _) => Self::Failed,
+        }
+    }
+
+    fn on_timeout(self) -> OnTimeout {
+        match self {
+            Self::CountsAsDone => OnTimeout::Continue,
+            Self::Waits => OnTimeout::Hold,
+            Self::Good | Self::Asked | Self::HeldBack | Self::Failed | Self::Turned => OnTimeout::Fail,
+        }
+    }
+}
+
+/// Whether and when the host goes again: when it was held back, the more patiently the more often that was; when it
+/// failed, the phase first, then the host as a whole.
+fn again(rollout: &Rollout, run: &Run, current: &Current, end: End, now: Time) -> Option<Again> {
+    match end {
+        End::Good | End::Asked | End::CountsAsDone | End::Waits | End::Turned => return None,
+        End::HeldBack => {
+            let before = run.held_back.as_ref().map_or(0, |held| held.times);
+            return Some(Again {
+                at: now + invariant::back_off(before),
+                host: false,
+            });
+        }
+        End::Failed => {}
     }
     let retry = rollout
         .playbook
@@ -88,11 +167,17 @@ fn again(rollout: &Rollout, run: &Run, current: &Current, result: PhaseResult, n
     (run.host_tries < rollout.playbook.on_failure.host_retry).then_some(Again { at: now, host: true })
 }
 
-/// Where the host stands now. After a good end: where the phase leads. Otherwise where its agent says, or where it stood;
+/// Where the host stands now. After a good end: where the phase leads. Held back: where it stood, for nothing was run.
+/// Otherwise where its agent says, or where it stood;
 /// and out of service, unless the phase was one that only looks.
 fn standing(rollout: &Rollout, current: &Current, report: &Report) -> Standing {
-    if report.result.is_good() {
-        return current.after.clone();
+    match report.result {
+        PhaseResult::Done | PhaseResult::AlreadyDone if current.note == Some(Note::Asks) => {
+            return current.from.clone();
+        }
+        PhaseResult::Done | PhaseResult::AlreadyDone => return current.after.clone(),
+        PhaseResult::HeldBack => return current.from.clone(),
+        PhaseResult::Failed | PhaseResult::TimedOut | PhaseResult::Refused | PhaseResult::Lost => {}
     }
     let machine = &rollout.playbook.machine;
     let mut standing = report.standing.clone().unwrap_or_else(|| current.from.clone());

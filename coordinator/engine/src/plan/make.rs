@@ -4,48 +4,50 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use echelon_playbooks::{
     Playbook,
-    model::{Deploy, GateKind, Operation, ReleaseGoal, Wave, Waves},
+    model::{Ask, Deploy, GateKind, Machine, Operation, ReleaseGoal},
     template::{Missing, Scope},
 };
-use echelon_proto::{Datacenter, Digest, HostId, OperationName, Person, PhaseName, PlanId, Pool, Time, WaveName};
+use echelon_proto::{Datacenter, Digest, HostId, OperationName, Person, PhaseName, PlanId, Pool, Span, Time, WaveName};
 
-use super::{Body, HostPlan, LanePlan, Plan, PoolPlan, WavePlan};
+use super::{
+    Body, HostPlan, LanePlan, Pace, Plan, PoolPlan, WavePlan, groups::portions, spread::spread, standby, waves,
+};
 use crate::{
     command::{Artifact, PlanRequest},
     host::Host,
     refusal::{Reason, Refusal},
+    site::{self, Errand},
     state::State,
 };
 
 /// Makes the plan, or says what is in its way: an unknown release or playbook, a selector that finds too few or too
-/// many, a host from which the goal cannot be reached or that lacks a label.
+/// many, a host from which the goal cannot be reached, that lacks a label, or for which a `when` cannot be told.
 pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Result<Plan, Refusal> {
     let source = Source::find(state, request)?;
     let fleet = source.select(state, request)?;
     let only = only(request, &fleet)?;
-    let mut skipped = Vec::new();
+    let (mut skipped, mut left_out) = (Vec::new(), Vec::new());
     let mut lanes = Vec::new();
     for (datacenter, hosts) in fleet {
-        let capacity = capacity(source.deploy, &hosts);
-        let mut going = Vec::new();
-        for host in hosts
-            .into_iter()
-            .filter(|host| only.is_empty() || only.contains(&host.id))
-        {
-            match source.host(host)? {
-                Some(planned) => going.push(planned),
-                None => skipped.push(host.id.clone()),
+        let capacity = capacity(source.deploy, &datacenter, &hosts);
+        let (mut going, mut standby) = (Vec::new(), Vec::new());
+        let asked = |host: &&Host| only.is_empty() || only.contains(&host.id);
+        let hosts = hosts.into_iter().filter(asked).collect();
+        for host in spread(hosts, &source.deploy.spread_by) {
+            match source.part(state, host)? {
+                Part::Goes(planned) if planned.stop_before_service => standby.push(planned),
+                Part::Goes(planned) => going.push((host, planned)),
+                Part::AtGoal => skipped.push(host.id.clone()),
+                Part::LeftOut => left_out.push(host.id.clone()),
             }
         }
-        if !going.is_empty() {
-            lanes.push(LanePlan {
-                datacenter,
-                waves: waves(&source.deploy.waves, going),
-                capacity,
-            });
-        }
+        lanes.extend(source.lane(datacenter, going, standby, capacity));
+    }
+    for lane in &lanes {
+        source.check(state, lane)?;
     }
     skipped.sort();
+    left_out.sort();
     let body = Body {
         app: request.app.clone(),
         release: request.release.clone(),
@@ -57,6 +59,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
         datacenters: request.datacenters.clone(),
         hosts: only.into_iter().cloned().collect(),
         skipped,
+        left_out,
     };
     let fingerprint = fingerprint(&body, &lanes);
     let id = PlanId::new(format!("p-{}", fingerprint.short())).expect("hex digits are a name");
@@ -83,6 +86,17 @@ fn only<'a>(
         ))),
         None => Ok(request.hosts.iter().collect()),
     }
+}
+
+/// A selected host's part in the plan.
+enum Part {
+    /// It goes this way.
+    Goes(HostPlan),
+    /// It stands at the goal already.
+    AtGoal,
+    /// It is out of service on purpose, and nothing can be done to it without putting it back; or it has no release, and
+    /// the operation keeps the one that there is.
+    LeftOut,
 }
 
 fn fingerprint(body: &Body, lanes: &[LanePlan]) -> Digest {
@@ -194,16 +208,16 @@ impl<'a> Source<'a> {
         Ok(fleet)
     }
 
-    /// The host's part, or `None` when it stands at the goal already.
-    fn host(&self, host: &Host) -> Result<Option<HostPlan>, Refusal> {
+    /// The host's part.
+    fn part(&self, state: &State, host: &Host) -> Result<Part, Refusal> {
         let machine = &self.playbook.machine;
         let standing = host.standings.get(&self.artifact.app);
-        let state = standing.map_or(&machine.initial, |standing| &standing.state);
+        let stands = standing.map_or(&machine.initial, |standing| &standing.state);
         let release = standing.and_then(|standing| standing.release.clone());
         let on_target = self.operation.release == ReleaseGoal::Same || release.as_ref() == Some(&self.artifact.release);
-        let phases = machine.path(state, on_target, self.operation).ok_or_else(|| {
+        let way = machine.path(stands, on_target, self.operation).ok_or_else(|| {
             Reason::Invalid.refusal(format!(
-                "host {} stands in state {state} ({}), from where operation {} of playbook {} has no way to {}",
+                "host {} stands in state {stands} ({}), from where operation {} of playbook {} has no way to {}",
                 host.id,
                 release
                     .as_ref()
@@ -213,26 +227,87 @@ impl<'a> Source<'a> {
                 self.operation.to
             ))
         })?;
-        if phases.is_empty() {
-            return Ok(None);
+        if way.is_empty() {
+            return Ok(Part::AtGoal);
         }
-        self.renders(host, &phases)
-            .map_err(|missing| Reason::Invalid.refusal(format!("host {} {missing}", host.id)))?;
-        Ok(Some(HostPlan {
+        if self.operation.release == ReleaseGoal::Same && release.is_none() && sets_release(machine, &way) {
+            return Ok(Part::LeftOut);
+        }
+        let stays_out = !standby::is_meant_to_serve(self.operation)
+            && standby::is_out_on_purpose(state, &self.artifact.app, machine, host);
+        let phases = if stays_out {
+            standby::before_service(machine, way)
+        } else {
+            way
+        };
+        if phases.is_empty() {
+            return Ok(Part::LeftOut);
+        }
+        Ok(Part::Goes(HostPlan {
             host: host.id.clone(),
             pool: host.pool.clone(),
-            state: state.clone(),
+            state: stands.clone(),
             release,
             phases,
+            group: None,
+            stop_before_service: stays_out,
         }))
     }
 
-    /// Whether the host has every label that its phases, what takes them back, and the probes of its gates name.
-    fn renders(&self, host: &Host, phases: &[PhaseName]) -> Result<(), Missing> {
-        let wave = WaveName::new("wave").expect("a name");
+    /// The lane of a datacenter, where anything goes there.
+    fn lane(
+        &self,
+        datacenter: Datacenter,
+        going: Vec<(&Host, HostPlan)>,
+        standby: Vec<HostPlan>,
+        capacity: Vec<PoolPlan>,
+    ) -> Option<LanePlan> {
+        let grouping = self.deploy.group.as_ref();
+        let mut waves = waves::cut(&self.deploy.waves, portions(going, grouping));
+        if !standby.is_empty() {
+            waves.push(WavePlan {
+                name: standby::wave(),
+                bake: Span::ZERO,
+                gates: Vec::new(),
+                hosts: standby,
+            });
+        }
+        let pace = self.deploy.overrides.get(&datacenter).map(|other| Pace {
+            max_parallel: other.max_parallel.unwrap_or(self.deploy.max_parallel),
+            stagger: other.stagger.unwrap_or(self.deploy.stagger),
+            failure_budget: other.failure_budget.unwrap_or(self.deploy.failure_budget),
+        });
+        (!waves.is_empty()).then(|| LanePlan {
+            datacenter,
+            waves,
+            capacity,
+            pace,
+            groups_parallel: grouping.map(|grouping| grouping.parallel),
+        })
+    }
+
+    /// Whether each host of the lane has what its phases ask of it.
+    fn check(&self, state: &State, lane: &LanePlan) -> Result<(), Refusal> {
+        for wave in &lane.waves {
+            for planned in &wave.hosts {
+                let Some(host) = state.hosts.get(&planned.host) else {
+                    continue;
+                };
+                let refuse = |what: String| Reason::Invalid.refusal(format!("host {} {what}", host.id));
+                self.renders(host, &wave.name, &planned.phases)
+                    .map_err(|missing| refuse(missing.to_string()))?;
+                self.can_tell(host, &wave.name, &planned.phases).map_err(refuse)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the host has every label that its phases, what takes them back, the probes of its gates and what is asked
+    /// of it name.
+    fn renders(&self, host: &Host, wave: &WaveName, phases: &[PhaseName]) -> Result<(), Missing> {
         let scope = Scope {
             host: host.subject(),
-            wave: &wave,
+            wave,
             app: &self.artifact.app,
             release: Some(&self.artifact.release),
             sha256: self.artifact.sha256,
@@ -250,11 +325,40 @@ impl<'a> Source<'a> {
                 GateKind::Approval { .. } | GateKind::Soak { .. } => {}
             }
         }
+        for invariant in &self.playbook.invariants {
+            match &invariant.ask {
+                Ask::Host(action) => action.render(&scope).map(drop)?,
+                Ask::Expr(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether each `when` of its phases is true or false for the host.
+    fn can_tell(&self, host: &Host, wave: &WaveName, phases: &[PhaseName]) -> Result<(), String> {
+        let errand = Errand {
+            app: &self.artifact.app,
+            release: &self.artifact.release,
+            operation: self.operation_name,
+        };
+        let site = site::site(host, wave, errand);
+        let phases = phases.iter().filter_map(|name| self.playbook.machine.phase(name));
+        for phase in phases {
+            site::is_for(phase, &site)
+                .map_err(|unknown| format!("leaves `when` of phase {} open: {unknown}", phase.name))?;
+        }
         Ok(())
     }
 }
 
-fn capacity(deploy: &Deploy, hosts: &[&Host]) -> Vec<PoolPlan> {
+fn sets_release(machine: &Machine, way: &[PhaseName]) -> bool {
+    let mut phases = way.iter().filter_map(|name| machine.phase(name));
+    phases.any(|phase| phase.sets_release)
+}
+
+fn capacity(deploy: &Deploy, datacenter: &Datacenter, hosts: &[&Host]) -> Vec<PoolPlan> {
+    let other = deploy.overrides.get(datacenter).and_then(|other| other.max_unavailable);
+    let max_unavailable = other.unwrap_or(deploy.max_unavailable);
     let mut pools: BTreeMap<&Pool, Vec<HostId>> = BTreeMap::new();
     for host in hosts {
         pools.entry(&host.pool).or_default().push(host.id.clone());
@@ -264,55 +368,8 @@ fn capacity(deploy: &Deploy, hosts: &[&Host]) -> Vec<PoolPlan> {
         PoolPlan {
             pool: pool.clone(),
             hosts,
-            max_unavailable: deploy.max_unavailable.of(count),
+            max_unavailable: max_unavailable.of(count),
         }
     };
     pools.into_iter().map(plan).collect()
-}
-
-/// Cuts the lane's hosts into waves. Sizes are cumulative, so a wave that the ones before it have used up has no hosts
-/// and is left out.
-fn waves(waves: &Waves, mut hosts: Vec<HostPlan>) -> Vec<WavePlan> {
-    let total = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-    let ladder;
-    let waves = match waves {
-        Waves::Listed(waves) => waves,
-        Waves::Ladder { bake, gates } => {
-            let size = |(at, percent): (usize, &u8)| Wave {
-                name: WaveName::new(format!("w{}", at + 1)).expect("a name"),
-                size: echelon_playbooks::model::Amount::Percent(*percent),
-                bake: *bake,
-                gates: gates.clone(),
-            };
-            ladder = steps(total).iter().enumerate().map(size).collect::<Vec<_>>();
-            &ladder
-        }
-    };
-    let mut plans = Vec::new();
-    let mut taken = 0;
-    for wave in waves {
-        let upto = wave.size.of(total).max(taken);
-        let rest = hosts.split_off((upto - taken) as usize);
-        let hosts = std::mem::replace(&mut hosts, rest);
-        taken = upto;
-        if !hosts.is_empty() {
-            plans.push(WavePlan {
-                name: wave.name.clone(),
-                bake: wave.bake,
-                gates: wave.gates.clone(),
-                hosts,
-            });
-        }
-    }
-    plans
-}
-
-/// Edge's ladder: in percent, cumulative.
-fn steps(hosts: u32) -> &'static [u8] {
-    match hosts {
-        0..2 => &[100],
-        2..4 => &[50, 100],
-        4..8 => &[25, 50, 100],
-        8.. => &[10, 25, 50, 100],
-    }
 }

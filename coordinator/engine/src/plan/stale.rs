@@ -27,6 +27,7 @@ pub fn changes(looked_at: &Plan, now: &Plan) -> Vec<String> {
     let (before, after) = (hosts(looked_at), hosts(now));
     for (id, (place, host)) in &before {
         match after.get(id) {
+            None if new.left_out.contains(id) => lines.push(format!("host {id} is left out now")),
             None if new.skipped.contains(id) => lines.push(format!("host {id} stands at the goal already")),
             None => lines.push(format!("host {id} is gone from the selection")),
             Some((_, is)) if (&is.state, &is.release) != (&host.state, &host.release) => {

@@ -5,7 +5,7 @@ use echelon_proto::{Datacenter, HostId, Person, PhaseName, RolloutId, Time, Wave
 
 use crate::{
     record::Record,
-    rollout::{Direction, Rollout},
+    rollout::{Direction, Note, Rollout},
     state::State,
 };
 
@@ -194,6 +194,7 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
             direction,
             from,
             after,
+            note,
             ..
         } => {
             let back = match direction {
@@ -201,7 +202,13 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
                 Direction::Undo => ", taking back",
                 Direction::Return => ", going back",
             };
-            let text = format!("begins: {} to {} (attempt {attempt}{back})", from.state, after.state);
+            let what = match note {
+                None => "begins",
+                Some(Note::PassedOver) => "is passed over",
+                Some(Note::CountsAsDone) => "counts as done",
+                Some(Note::Asks) => "asks first what must hold",
+            };
+            let text = format!("{what}: {} to {} (attempt {attempt}{back})", from.state, after.state);
             line("phase_started", host, phase, text)
         }
         Record::PhaseEnded {

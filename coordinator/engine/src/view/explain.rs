@@ -1,14 +1,20 @@
 //! Why does it stand still? What is waited for, with values, and who can do something about it.
 
-use echelon_playbooks::model::GateKind;
-use echelon_proto::{HostId, RolloutId, Time};
+use echelon_playbooks::model::{GateKind, Unreachable};
+use echelon_proto::{RolloutId, Time};
 
 use crate::{
-    advance::gating,
+    advance::{
+        coupling, gating,
+        grouping::{Groups, Place},
+    },
     capacity::shortage,
     engine::Config,
     gate::{Question, kind_name},
-    rollout::{HoldKind, LaneStage, Rollout, Run, Settled, Status},
+    host::Host,
+    invariant,
+    plan::HostPlan,
+    rollout::{Current, HoldKind, LaneStage, Note, Rollout, Run, Settled, Status},
     state::State,
 };
 
@@ -90,6 +96,7 @@ fn whole(state: &State, rollout: &Rollout) -> Vec<Explanation> {
                 HoldKind::Gate => "promote|resume|rollback",
                 HoldKind::Budget | HoldKind::Host => "retry|resume|rollback",
                 HoldKind::NoReturn => "promote|rollback",
+                HoldKind::Timeout => "resume|skip|rollback",
             };
             let text = format!("{id} is held since {}: {}", hold.since, hold.text);
             vec![answer(
@@ -129,7 +136,11 @@ impl Eye<'_> {
         match lane.stage {
             LaneStage::Rolling | LaneStage::RollingBack | LaneStage::Stopping => self.hosts(index, &subject, all),
             LaneStage::Gating => self.gates(index, &subject, all),
-            LaneStage::Pending => all.push(answer(subject, "opens when the hold is over".into(), "", String::new())),
+            LaneStage::Pending => {
+                let text = coupling::waits_for(self.rollout, index);
+                let text = text.unwrap_or_else(|| "opens when the hold is over".into());
+                all.push(answer(subject, text, "", String::new()));
+            }
             LaneStage::Ended(_) => {}
         }
     }
@@ -141,6 +152,9 @@ impl Eye<'_> {
             let text = format!("bakes until {bake_end}, {} to go", bake_end.since(self.now));
             let command = format!("echelon promote {id} --dc {} --reason TEXT", lane.datacenter);
             all.push(answer(subject, text, "a deployer may cut it short", command));
+        }
+        if let Some(text) = coupling::waits_for(self.rollout, index) {
+            all.push(answer(subject, text, "", String::new()));
         }
         let Some(wave) = lane.waves.get(lane.wave) else { return };
         for (name, known) in wave.gates.iter().filter(|(_, gate)| !gate.is_passed()) {
@@ -188,8 +202,19 @@ impl Eye<'_> {
             all.push(answer(subject, shortage, "", String::new()));
         }
         let lane = &self.rollout.lanes[index];
-        let hosts = self.rollout.lane_runs(index).filter(|(_, run)| run.wave <= lane.wave);
-        let mut lines: Vec<_> = hosts.filter_map(|(id, run)| self.host(id, run, subject)).collect();
+        all.extend(self.stagger(index, subject));
+        let groups = match lane.stage {
+            LaneStage::Rolling => Groups::of(self.rollout, planned, index),
+            LaneStage::Pending
+            | LaneStage::Gating
+            | LaneStage::Stopping
+            | LaneStage::RollingBack
+            | LaneStage::Ended(_) => None,
+        };
+        let members = planned.waves.iter().take(lane.wave + 1).flat_map(|wave| &wave.hosts);
+        let mut lines: Vec<_> = members
+            .filter_map(|planned| self.host(planned, groups.as_ref(), subject))
+            .collect();
         let more = lines.len().saturating_sub(HOSTS_MAX);
         lines.truncate(HOSTS_MAX);
         all.append(&mut lines);
@@ -198,22 +223,25 @@ impl Eye<'_> {
         }
     }
 
-    fn host(&self, id: &HostId, run: &Run, subject: &str) -> Option<Explanation> {
+    /// The next host's time, where others could begin.
+    fn stagger(&self, index: usize, subject: &str) -> Option<Explanation> {
+        let lane = &self.rollout.lanes[index];
+        let next = lane.last_start? + self.rollout.pace(index)?.stagger;
+        let yet_to_begin = |(_, run): (_, &Run)| run.wave <= lane.wave && run.settled.is_none() && !run.is_active();
+        let waits = lane.stage == LaneStage::Rolling && self.rollout.hold.is_none() && next > self.now;
+        let text = format!("the next host begins at {next} at the earliest: hosts are staggered");
+        (waits && self.rollout.lane_runs(index).any(yet_to_begin)).then(|| answer(subject, text, "", String::new()))
+    }
+
+    fn host(&self, planned: &HostPlan, groups: Option<&Groups>, subject: &str) -> Option<Explanation> {
+        let id = &planned.host;
+        let run = self.rollout.runs.get(id)?;
         let known = self.state.hosts.get(id)?;
         let subject = format!("{subject}/{id}");
         let rollout = &self.rollout.id;
         let line = |text: String| Some(answer(&subject, text, "", String::new()));
         if let Some(current) = &run.current {
-            let since = self.now.since(current.started);
-            let reach = if known.is_attached() {
-                ""
-            } else {
-                "; the host is not reachable"
-            };
-            return line(format!(
-                "runs {} since {since} (attempt {}){reach}",
-                current.phase, current.attempt
-            ));
+            return line(self.running(current, known));
         }
         match run.settled {
             Some(Settled::Failed | Settled::Debt) => {
@@ -223,16 +251,66 @@ impl Eye<'_> {
             Some(Settled::Done | Settled::Skipped | Settled::RolledBack) => return None,
             None => {}
         }
+        if let Some(phase) = &run.timed_out {
+            return line(format!("{phase} did not end in time; it waits for a person"));
+        }
         if !known.is_attached() {
-            let until = known.since + self.config.unreachable_after;
-            return line(format!("not reachable since {}; becomes debt at {until}", known.since));
+            return Some(self.away(known, run.back.is_some(), &subject));
         }
         if let Some(at) = run.not_before.filter(|at| *at > self.now) {
-            return line(format!("tries again at {at}"));
+            return line(match &run.held_back {
+                Some(held) => format!("held back {} times: {}; asked again at {at}", held.times, held.by),
+                None => format!("tries again at {at}"),
+            });
         }
-        known
-            .busy
-            .as_ref()
-            .map(|busy| answer(&subject, format!("{} works on it", busy.rollout), "", String::new()))
+        if let Some(busy) = &known.busy {
+            return line(format!("{} works on it", busy.rollout));
+        }
+        if let Some(Place::Waits(why)) = groups
+            .filter(|_| !run.is_active())
+            .map(|groups| groups.place(planned, run))
+        {
+            return line(why);
+        }
+        let floor = run.back.is_none() || self.rollout.playbook.rollback.keep_max_unavailable;
+        let leaves = floor && known.in_service() && self.rollout.hold.is_none();
+        let broken = leaves.then(|| invariant::broken(self.state, self.rollout, run, known));
+        broken.flatten().and_then(line)
+    }
+
+    fn running(&self, current: &Current, host: &Host) -> String {
+        let since = self.now.since(current.started);
+        let reach = if host.is_attached() {
+            ""
+        } else {
+            "; the host is not reachable"
+        };
+        let what = match current.note {
+            None => "runs",
+            Some(Note::PassedOver) => "passes over",
+            Some(Note::CountsAsDone) => "takes down as done:",
+            Some(Note::Asks) => "asks what must hold before",
+        };
+        format!(
+            "{what} {} since {since} (attempt {}){reach}",
+            current.phase, current.attempt
+        )
+    }
+
+    fn away(&self, host: &Host, goes_back: bool, subject: &str) -> Explanation {
+        let until = host.since + self.config.unreachable_after;
+        let text = match self.rollout.playbook.hosts.unreachable {
+            Unreachable::Debt | Unreachable::Fail | Unreachable::Wait if goes_back => {
+                format!("not reachable since {}; becomes debt at {until}", host.since)
+            }
+            Unreachable::Debt => format!("not reachable since {}; becomes debt at {until}", host.since),
+            Unreachable::Fail => format!("not reachable since {}; counts as failed from {until}", host.since),
+            Unreachable::Wait => {
+                let command = format!("echelon skip {} --host {} --reason TEXT", self.rollout.id, host.id);
+                let text = format!("not reachable since {}; its wave waits for it", host.since);
+                return answer(subject, text, "a deployer may leave it out", command);
+            }
+        };
+        answer(subject, text, "", String::new())
     }
 }

@@ -6,7 +6,7 @@ use echelon_playbooks::model::GateKind;
 use echelon_proto::{Datacenter, GateName, HostId, PhaseName, RolloutId, Time, WaveName};
 
 use crate::{
-    advance::gating,
+    advance::{coupling, gating},
     capacity::shortage,
     gate::kind_name,
     outcome::Outcome,
@@ -53,7 +53,7 @@ pub enum RolloutState {
 pub struct LaneView {
     /// Where.
     pub datacenter: Datacenter,
-    /// pending, rolling, baking, gating, held, done, stopping, stopped, rolling back, rolled back
+    /// pending, waiting (for another lane), rolling, baking, gating, held, done, stopping, stopped, rolling back, rolled back
     pub state: &'static str,
     /// In order.
     pub waves: Vec<WaveView>,
@@ -256,6 +256,7 @@ fn lane_state(rollout: &Rollout, index: usize, now: Time) -> &'static str {
     match lane.stage {
         LaneStage::Ended(end) => end.name(),
         _ if rollout.hold.is_some() => "held",
+        LaneStage::Pending | LaneStage::Gating if coupling::waits_for(rollout, index).is_some() => "waiting",
         LaneStage::Pending => "pending",
         LaneStage::Rolling => "rolling",
         LaneStage::Gating if now < gating::bake_end(rollout, index) => "baking",

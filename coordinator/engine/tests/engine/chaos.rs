@@ -1,13 +1,13 @@
 //! Chance: operators, hosts, the network and the coordinator's death in any order, from a seed. What must always hold is
 //! checked after every event (in `world.rs`); at the end the world is healed, the gates are answered, and every rollout
 //! must reach an outcome. A failing seed is named: `ECHELON_SEED=17 cargo test -p echelon-engine --test engine chaos`
-//! replays it, and `ECHELON_SEEDS=100000` tries more.
+//! replays it and tells its story, and `ECHELON_SEEDS=100000` tries more.
 
 use std::collections::BTreeMap;
 
 use echelon_engine::{
     Event,
-    command::{Command, IfRunning, Verb},
+    command::{Command, IfRunning, Verb, What},
     event::{PhaseResult, Report},
     outcome::Outcome,
     plan::PoolPlan,
@@ -19,6 +19,34 @@ use crate::world::{World, name};
 
 const SEEDS: u64 = 200;
 const STEPS: u32 = 120;
+const PLAYBOOKS: [&str; 5] = ["rolling", "retrying", "signed", "holding", "tolerant"];
+/// What a playbook may say besides, drawn anew for each of a seed's playbooks; of each row one or nothing.
+const CHANGES: [&[&str]; 10] = [
+    &["group_by labels.shard 1 role=follower", "group_by labels.shard 2"],
+    &["spread_by labels.shard", "spread_by labels.role pool"],
+    &["unreachable wait", "unreachable fail"],
+    &[
+        "coupling lockstep",
+        "coupling lead dc1 canary",
+        "coupling lead dc2 rest",
+    ],
+    &[
+        "when stop host.labels.role == 'leader'",
+        "when check wave.name != 'canary'",
+    ],
+    &["when start host.name != 'a2' && host.name != 'b1'"],
+    &[
+        "on_timeout stop continue",
+        "on_timeout install hold",
+        "on_timeout start hold",
+    ],
+    &["on_timeout check continue", "on_timeout check hold"],
+    &["on stop coordinator"],
+    &[
+        "invariant quorum pool.in_service >= 2 || rollout.failed > 0",
+        "guard settled bin/is-settled",
+    ],
+];
 const HOSTS: [(&str, &str); 9] = [
     ("dc1", "a1"),
     ("dc1", "a2"),
@@ -93,15 +121,18 @@ fn whatever_happens_the_invariants_hold_and_every_rollout_ends() {
 fn one(seed: u64) -> Vec<Outcome> {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut world = World::new();
-    for (datacenter, host) in HOSTS {
-        world.host(datacenter, host);
+    for (at, (datacenter, host)) in HOSTS.iter().enumerate() {
+        let role = if at % 2 == 0 { "follower" } else { "leader" };
+        let shard = if at % 4 < 2 { "s1" } else { "s2" };
+        world.host_with(datacenter, host, "front", &[("role", role), ("shard", shard)]);
     }
     for release in ["1.0", "1.1", "1.2"] {
         world.release(release);
     }
-    for playbook in ["rolling", "retrying", "signed", "holding", "tolerant"] {
+    for playbook in PLAYBOOKS {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
-        world.playbook(&std::fs::read_to_string(format!("{folder}/{playbook}.yaml")).unwrap());
+        let text = std::fs::read_to_string(format!("{folder}/{playbook}.yaml")).unwrap();
+        world.playbook(&text, &changes(&mut chance));
     }
     for step in 0..STEPS {
         act(&mut world, &mut chance);
@@ -126,6 +157,18 @@ fn one(seed: u64) -> Vec<Outcome> {
             ),
         })
         .collect()
+}
+
+/// One seed in four has playbooks that say nothing besides.
+fn changes(chance: &mut Chance) -> Vec<String> {
+    let mut changes = vec!["operation park stopped".to_owned(), "operation unpark serving".into()];
+    if chance.below(4) != 0 {
+        let drawn = CHANGES
+            .iter()
+            .filter_map(|row| (chance.below(3) == 0).then(|| chance.of(row))?);
+        changes.extend(drawn.map(str::to_owned));
+    }
+    changes
 }
 
 fn act(world: &mut World, chance: &mut Chance) {
@@ -162,7 +205,9 @@ fn report(world: &mut World, chance: &mut Chance) {
     let Some(order) = chance.of(&world.orders()) else {
         return;
     };
-    let result = if chance.below(20) == 0 {
+    let result = if !order.guards.is_empty() && chance.below(3) == 0 {
+        PhaseResult::HeldBack
+    } else if chance.below(20) == 0 {
         chance.of(&BAD).unwrap()
     } else {
         PhaseResult::Done
@@ -230,10 +275,17 @@ fn wish(world: &mut World, chance: &mut Chance, host: &str) {
 
 fn start(world: &mut World, chance: &mut Chance) {
     let release = chance.of(&["1.0", "1.1", "1.2"]).unwrap();
-    let playbook = chance
-        .of(&["rolling", "retrying", "signed", "holding", "tolerant"])
-        .unwrap();
+    let playbook = chance.of(&PLAYBOOKS).unwrap();
     let mut start = world.start(release, playbook);
+    if let What::Request(request) = &mut start.what
+        && chance.below(5) == 0
+    {
+        let (operation, datacenter) = chance
+            .of(&[("park", "dc3"), ("park", "dc1"), ("unpark", "dc3")])
+            .unwrap();
+        request.operation = Some(name(operation));
+        request.datacenters.push(name(datacenter));
+    }
     start.if_running = chance
         .of(&[IfRunning::Queue, IfRunning::Refuse, IfRunning::Supersede])
         .unwrap();

@@ -12,6 +12,7 @@ use echelon_engine::{
     event::PhaseResult,
     view,
 };
+use echelon_playbooks::model::Place;
 use echelon_proto::{PlanId, Span};
 
 use crate::world::{World, name, person};
@@ -33,7 +34,8 @@ fn every_script_has_its_golden_answer() {
     );
     let mut differ = Vec::new();
     for script in scripts {
-        let answer = Script::run(&folder, &fs::read_to_string(&script).unwrap());
+        let run = || Script::run(&folder, &fs::read_to_string(&script).unwrap());
+        let answer = std::panic::catch_unwind(run).unwrap_or_else(|_| panic!("{}", script.display()));
         let golden = script.with_extension("golden");
         if std::env::var_os("BLESS").is_some() {
             fs::write(&golden, &answer).unwrap();
@@ -53,6 +55,8 @@ struct Script {
     world: World,
     out: String,
     playbook: String,
+    /// Changes of the next playbook.
+    with: Vec<String>,
     plan: Option<PlanId>,
     told: usize,
 }
@@ -63,6 +67,7 @@ impl Script {
             world: World::new(),
             out: String::new(),
             playbook: String::new(),
+            with: Vec::new(),
             plan: None,
             told: 0,
         };
@@ -87,6 +92,12 @@ impl Script {
                 }
                 self.told = self.world.journal.len();
             }
+            ["host", datacenter, host, pool, labels @ ..] => {
+                let labels: Vec<_> = labels.iter().map(|label| label.split_once('=').unwrap()).collect();
+                self.world.host_with(datacenter, host, pool, &labels);
+                self.told = self.world.journal.len();
+            }
+            ["with", change @ ..] => self.with.push(change.join(" ")),
             ["releases", releases @ ..] => releases.iter().for_each(|release| self.world.release(release)),
             ["playbook", playbook, edits @ ..] => {
                 let mut text = fs::read_to_string(folder.join(format!("{playbook}.yaml"))).unwrap();
@@ -95,7 +106,7 @@ impl Script {
                     assert!(text.contains(old), "{playbook}.yaml has no {old:?}");
                     text = text.replace(old, new);
                 }
-                self.world.playbook(&text);
+                self.world.playbook(&text, &std::mem::take(&mut self.with));
                 self.playbook = (*playbook).into();
             }
             ["installed", release] => {
@@ -256,9 +267,11 @@ impl Script {
                 }
             }
         }
-        let skipped: Vec<_> = plan.body.skipped.iter().map(ToString::to_string).collect();
-        if !skipped.is_empty() {
-            writeln!(self.out, "  at the goal: {}", skipped.join(" ")).unwrap();
+        for (what, hosts) in [("at the goal", &plan.body.skipped), ("left out", &plan.body.left_out)] {
+            let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+            if !hosts.is_empty() {
+                writeln!(self.out, "  {what}: {}", hosts.join(" ")).unwrap();
+            }
         }
     }
 
@@ -272,6 +285,7 @@ impl Script {
             "timed_out" => PhaseResult::TimedOut,
             "refused" => PhaseResult::Refused,
             "lost" => PhaseResult::Lost,
+            "held_back" => PhaseResult::HeldBack,
             other => panic!("{other}"),
         };
         self.world.report(order, result, exit_code);
@@ -375,7 +389,21 @@ impl Script {
                         .release
                         .as_ref()
                         .map_or("-".into(), |artifact| artifact.release.to_string());
-                    writeln!(self.out, "  order {} with {release}", order.fence).unwrap();
+                    let mut more = String::new();
+                    more.push_str(if order.action.is_none() { ", a note" } else { "" });
+                    more.push_str(if order.on == Place::Coordinator {
+                        ", run by the coordinator"
+                    } else {
+                        ""
+                    });
+                    let guards: Vec<_> = order.guards.iter().map(|(guard, _)| guard.as_str()).collect();
+                    if !guards.is_empty() {
+                        write!(more, ", guarded by {}", guards.join(" ")).unwrap();
+                    }
+                    for (variable, value) in &order.variables {
+                        write!(more, "\n    {variable} = {value}").unwrap();
+                    }
+                    writeln!(self.out, "  order {} with {release}{more}", order.fence).unwrap();
                 }
                 Effect::Watch(watch) => writeln!(self.out, "  watch {} on {}", watch.id, watch.host).unwrap(),
                 Effect::Notify(word) => writeln!(self.out, "  notify {}", word.kind).unwrap(),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::{rules, tuning::tune};
 use echelon_engine::{
     Decision, Engine, Event, Record, Refusal, State,
     command::{Act, Artifact, Command, Grant, PlanRequest, Start, Verb, What},
@@ -10,6 +11,7 @@ use echelon_engine::{
     event::{Hello, PhaseResult, Report},
     host::Standing,
     rollout::{LaneStage, Settled},
+    view,
 };
 use echelon_playbooks::Playbook;
 use echelon_proto::{App, Digest, HostId, Label, Person, RolloutId, Span, Time};
@@ -24,6 +26,8 @@ pub(crate) struct World {
     pub(crate) ledgers: BTreeMap<HostId, BTreeMap<App, Standing>>,
     /// Attempts that were reported good: none may be ordered again.
     pub(crate) done: BTreeSet<(RolloutId, HostId, u32)>,
+    /// Takes every record in turn, so that the rules can be asked at the very moment.
+    mirror: Engine,
     sessions: u64,
     config: echelon_engine::Config,
 }
@@ -41,6 +45,7 @@ impl World {
         };
         let mut world = Self {
             engine: Engine::new(config, State::default()),
+            mirror: Engine::new(config, State::default()),
             now: Time(1_000_000),
             journal: Vec::new(),
             ledgers: BTreeMap::new(),
@@ -57,19 +62,39 @@ impl World {
         let before = self.engine.state().clone();
         let decision = self.engine.step(self.now, &event);
         match &decision {
-            Ok(decision) => self
-                .journal
-                .extend(decision.records.iter().map(|record| (self.now, record.clone()))),
+            Ok(decision) => self.write(&decision.records),
             Err(_) => assert_eq!(before, *self.engine.state(), "a refusal changed something"),
         }
         self.advance();
         decision
     }
 
+    fn write(&mut self, records: &[Record]) {
+        for record in records {
+            rules::before(self.mirror.state(), record);
+            self.mirror.apply(self.now, record);
+            self.tell(record);
+            rules::after(self.mirror.state(), record);
+            self.journal.push((self.now, record.clone()));
+        }
+    }
+
+    /// The story, where a single seed is replayed.
+    fn tell(&self, record: &Record) {
+        if std::env::var_os("ECHELON_SEED").is_none() {
+            return;
+        }
+        if let Some(event) = view::event(self.mirror.state(), self.now, record) {
+            let host = event.host.map(|host| host.to_string()).unwrap_or_default();
+            let phase = event.phase.map(|phase| phase.to_string()).unwrap_or_default();
+            let (at, rollout, kind, text) = (self.now.0, event.rollout, event.kind, event.text);
+            eprintln!("{at} {rollout} {kind} {host} {phase}: {text}");
+        }
+    }
+
     fn advance(&mut self) {
         let records = self.engine.advance(self.now);
-        self.journal
-            .extend(records.into_iter().map(|record| (self.now, record)));
+        self.write(&records);
         assert_eq!(
             self.engine.advance(self.now),
             Vec::new(),
@@ -83,20 +108,27 @@ impl World {
     }
 
     pub(crate) fn host(&mut self, datacenter: &str, host: &str) {
-        self.join(datacenter, "front", host);
+        self.host_with(datacenter, host, "front", &[]);
+    }
+
+    /// A host of this pool with labels besides the usual ones.
+    pub(crate) fn host_with(&mut self, datacenter: &str, host: &str, pool: &str, labels: &[(&str, &str)]) {
+        self.join(datacenter, pool, host, labels);
         self.attach(host);
     }
 
     /// A host that is known and has never attached.
-    pub(crate) fn join(&mut self, datacenter: &str, pool: &str, host: &str) {
+    pub(crate) fn join(&mut self, datacenter: &str, pool: &str, host: &str, labels: &[(&str, &str)]) {
         let token = Digest::of(host.as_bytes());
-        let labels = [(name::<Label>("app"), APP.to_owned()), (name("port"), "80".to_owned())].into();
+        let usual = [("app", APP), ("port", "80")];
+        let labels = usual.iter().chain(labels);
+        let labels = labels.map(|(key, value)| (name::<Label>(key), (*value).to_owned()));
         let expires = self.now + Span::secs(600);
         let grant = Grant {
             host: name(host),
             datacenter: name(datacenter),
             pool: name(pool),
-            labels,
+            labels: labels.collect(),
             expires,
         };
         self.command("root", Command::CreateToken { token, grant }).unwrap();
@@ -151,9 +183,13 @@ impl World {
         self.command("root", Command::CreateRelease(artifact)).unwrap();
     }
 
-    pub(crate) fn playbook(&mut self, text: &str) {
-        let checked = echelon_playbooks::read(text).unwrap_or_else(|faults| panic!("{faults}"));
-        self.push(checked.playbook, text);
+    /// The playbook of this text, changed by these lines (`tuning.rs`).
+    pub(crate) fn playbook(&mut self, text: &str, lines: &[String]) {
+        let mut playbook = echelon_playbooks::read(text)
+            .unwrap_or_else(|faults| panic!("{faults}"))
+            .playbook;
+        lines.iter().for_each(|line| tune(&mut playbook, line));
+        self.push(playbook, text);
     }
 
     /// A playbook that need not be one that the linter lets through.
@@ -237,6 +273,12 @@ impl World {
 
     /// The host ends the phase it was ordered to run; its ledger first, as a real agent's.
     pub(crate) fn report(&mut self, order: &Order, result: PhaseResult, exit_code: Option<i32>) {
+        let stands = self
+            .ledgers
+            .get(&order.fence.host)
+            .and_then(|ledger| ledger.get(&order.app));
+        let stands = stands.map_or("absent", |standing| standing.state.as_str());
+        assert_eq!(stands, order.from.as_str(), "{} would refuse its order", order.fence);
         let ledger = self.ledgers.entry(order.fence.host.clone()).or_default();
         if result.is_good() {
             ledger.insert(order.app.clone(), order.after.clone());

@@ -1,5 +1,6 @@
 //! One host's part in a rollout, and what it means for the host itself.
 
+use echelon_playbooks::model::OnTimeout;
 use echelon_proto::{HostId, RolloutId, Time};
 
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     event::PhaseResult,
     host::Busy,
     record::{Again, Record},
-    rollout::{Current, Direction, Failure, Health, LaneStage, Rollout, Run, Step, Touch},
+    rollout::{Current, Direction, Failure, Health, HeldBack, LaneStage, Note, Rollout, Run, Step, Touch},
 };
 
 pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
@@ -29,7 +30,8 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
             if let Some(run) = run(engine, rollout, host) {
                 run.settled = Some(*settled);
                 run.text = text.clone();
-                run.not_before = None;
+                (run.not_before, run.timed_out, run.held_back) = (None, None, None);
+                run.reopened = false;
             }
         }
         Record::HostReopened { rollout, host, .. } => reopened(engine, rollout, host),
@@ -63,6 +65,8 @@ fn started(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record
         release,
         from,
         after,
+        note,
+        guarded,
         ..
     } = record
     else {
@@ -82,7 +86,7 @@ fn started(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record
         });
     }
     run.attempts = *attempt;
-    run.not_before = None;
+    (run.not_before, run.reopened) = (None, false);
     run.back_begun |= *direction != Direction::Forward;
     run.current = Some(Current {
         phase: phase.clone(),
@@ -92,6 +96,8 @@ fn started(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record
         release: release.clone(),
         from: from.clone(),
         after: after.clone(),
+        note: *note,
+        guarded: *guarded,
     });
     let lane = run.lane;
     if first {
@@ -131,25 +137,75 @@ fn ended(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: 
         .phase(&current.phase)
         .is_some_and(|phase| phase.read_only);
     let Some(run) = rollout.runs.get_mut(host) else { return };
-    run.timings.push((current.phase.clone(), now.since(current.started).0));
+    if current.note.is_none() && *result != PhaseResult::HeldBack {
+        run.timings.push((current.phase.clone(), now.since(current.started).0));
+    }
     run.stands = Some(standing.clone());
-    if result.is_good() {
-        run.phase_tries = 0;
-        match current.direction {
-            Direction::Forward => begun(run, &current),
-            Direction::Undo => drop(run.steps.pop()),
-            Direction::Return => {}
+    match result {
+        PhaseResult::Done | PhaseResult::AlreadyDone => done(run, &current),
+        PhaseResult::HeldBack => held_back(run, record, *again),
+        PhaseResult::Failed | PhaseResult::TimedOut | PhaseResult::Refused | PhaseResult::Lost => {
+            let ran = current.note.is_none() && *result != PhaseResult::Refused;
+            if current.direction == Direction::Forward && ran && !read_only {
+                begun(run, &current);
+            }
+            run.held_back = None;
+            failed(run, now, record, *again);
         }
-    } else {
-        run.failure = failure(now, record);
-        if current.direction == Direction::Forward && *result != PhaseResult::Refused && !read_only {
-            begun(run, &current);
-        }
-        count(run, *again);
     }
     if let Some(host) = engine.state.hosts.get_mut(host) {
         host.busy = None;
         host.standings.insert(app, standing.clone());
+    }
+}
+
+fn done(run: &mut Run, current: &Current) {
+    run.phase_tries = 0;
+    run.held_back = None;
+    if current.note == Some(Note::Asks) {
+        return;
+    }
+    match current.direction {
+        Direction::Forward => begun(run, current),
+        Direction::Undo => drop(run.steps.pop()),
+        Direction::Return => {}
+    }
+}
+
+/// Nothing was run and nothing has failed.
+fn held_back(run: &mut Run, record: &Record, again: Option<Again>) {
+    let Record::PhaseEnded { message, .. } = record else {
+        return;
+    };
+    let before = run.held_back.take().map_or(0, |held| held.times);
+    run.held_back = Some(HeldBack {
+        times: before.saturating_add(1),
+        by: message.clone(),
+    });
+    run.not_before = again.map(|again| again.at);
+}
+
+fn failed(run: &mut Run, now: Time, record: &Record, again: Option<Again>) {
+    let Record::PhaseEnded {
+        phase,
+        result,
+        on_timeout,
+        ..
+    } = record
+    else {
+        return;
+    };
+    let late = *result == PhaseResult::TimedOut;
+    match on_timeout {
+        OnTimeout::Continue if late => {}
+        OnTimeout::Hold if late => {
+            run.failure = failure(now, record);
+            run.timed_out = Some(phase.clone());
+        }
+        OnTimeout::Fail | OnTimeout::Continue | OnTimeout::Hold => {
+            run.failure = failure(now, record);
+            count(run, again);
+        }
     }
 }
 
@@ -160,6 +216,7 @@ fn begun(run: &mut Run, current: &Current) {
         run.steps.push(Step {
             phase: current.phase.clone(),
             from: current.from.clone(),
+            passed_over: current.note == Some(Note::PassedOver),
         });
     }
 }
@@ -211,9 +268,14 @@ fn reopened(engine: &mut Engine, id: &RolloutId, host: &HostId) {
     };
     let Some(run) = rollout.runs.get_mut(host) else { return };
     (run.settled, run.not_before, run.text) = (None, None, String::new());
+    // A host that goes back is tried again on its way back, and its lane stays on it.
+    let goes_back = run.back.is_some();
+    run.reopened = !goes_back;
     (run.phase_tries, run.host_tries) = (0, 0);
     let lane = run.lane;
-    reroll(rollout, lane);
+    if !goes_back {
+        reroll(rollout, lane);
+    }
 }
 
 /// The lane goes back from its gates to its hosts.
