@@ -134,7 +134,7 @@ impl Watched {
         for (datacenter, pool, size) in pools {
             for at in 0..*size {
                 let host = format!("{datacenter}-{pool}-{at}");
-                world.join(datacenter, pool, &host);
+                world.join(datacenter, pool, &host, &[]);
                 world.attach(&host);
             }
         }

@@ -11,7 +11,7 @@ fn rolled() -> World {
     world.host("dc1", "a1");
     world.release("1.0");
     let text = include_str!("../scenarios/rolling.yaml");
-    world.playbook(text);
+    world.playbook(text, &[]);
     let start = world.start("1.0", "rolling");
     world
         .command("root", echelon_engine::command::Command::StartRollout(start))

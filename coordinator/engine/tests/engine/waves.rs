@@ -79,7 +79,7 @@ fn playbook(sizes: Option<&[Amount]>, max_unavailable: Amount) -> Playbook {
 fn plan(fleet: &[Member], there: impl Fn(&str) -> bool, playbook: &Playbook) -> Plan {
     let mut world = World::new();
     for (host, datacenter, pool) in fleet {
-        world.join(datacenter, pool, host);
+        world.join(datacenter, pool, host, &[]);
         if there(host) {
             world.attach(host);
         }
