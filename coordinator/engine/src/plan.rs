@@ -1,11 +1,15 @@
 //! A plan: which hosts go when, in which lane and wave. Nothing is left to choose at run time, so what was looked at is
 //! what will happen, and the same inputs give the same plan to the byte.
 
+mod bind;
 mod make;
 mod stale;
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use echelon_playbooks::Playbook;
 use echelon_proto::{
-    App, Datacenter, Digest, GateName, HostId, OperationName, Person, PhaseName, PlanId, PlaybookName, Pool,
+    App, Datacenter, Digest, GateName, HostId, OperationName, ParamName, Person, PhaseName, PlanId, PlaybookName, Pool,
     ReleaseName, Span, StateName, Time, WaveName,
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +34,9 @@ pub struct Plan {
     pub body: Body,
     /// Which hosts go when.
     pub lanes: Vec<LanePlan>,
+    /// The playbook with the values of its parameters; `None` where it has none, so that the pushed one is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playbook: Option<Arc<Playbook>>,
 }
 
 impl Plan {
@@ -44,6 +51,7 @@ impl Plan {
             operation: Some(self.body.operation.clone()),
             datacenters: self.body.datacenters.clone(),
             hosts: self.body.hosts.clone(),
+            params: self.body.params.clone(),
         }
     }
 }
@@ -72,6 +80,9 @@ pub struct Body {
     pub hosts: Vec<HostId>,
     /// Hosts that stand at the goal already.
     pub skipped: Vec<HostId>,
+    /// The value of each parameter of the playbook, given or default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<ParamName, String>,
 }
 
 /// One lane.

@@ -144,7 +144,8 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
 }
 
 fn is_health(node: &Node) -> bool {
-    node.get("kind").is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == "health"))
+    node.get("kind")
+        .is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == "health"))
 }
 
 fn gate(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {

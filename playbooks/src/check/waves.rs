@@ -58,9 +58,7 @@ pub(super) fn names(stages: Option<&Node>) -> Known {
     let Value::List(items) = &stages?.value else {
         return None;
     };
-    let waves = items
-        .iter()
-        .filter_map(|item| item.get("deploy")?.get("waves"));
+    let waves = items.iter().filter_map(|item| item.get("deploy")?.get("waves"));
     let mut names = BTreeSet::new();
     for waves in waves {
         match &waves.value {

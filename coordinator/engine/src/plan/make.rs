@@ -9,7 +9,7 @@ use echelon_playbooks::{
 };
 use echelon_proto::{Datacenter, Digest, HostId, OperationName, Person, PhaseName, PlanId, Pool, Time, WaveName};
 
-use super::{Body, HostPlan, LanePlan, Plan, PoolPlan, WavePlan};
+use super::{Body, HostPlan, LanePlan, Plan, PoolPlan, WavePlan, bind::Bound};
 use crate::{
     command::{Artifact, PlanRequest},
     host::Host,
@@ -18,9 +18,10 @@ use crate::{
 };
 
 /// Makes the plan, or says what is in its way: an unknown release or playbook, a selector that finds too few or too
-/// many, a host from which the goal cannot be reached or that lacks a label.
+/// many, a parameter without a value, a host from which the goal cannot be reached or that lacks a label.
 pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Result<Plan, Refusal> {
-    let source = Source::find(state, request)?;
+    let bound = Bound::find(state, request)?;
+    let source = Source::find(&bound, request)?;
     let fleet = source.select(state, request)?;
     let only = only(request, &fleet)?;
     let mut skipped = Vec::new();
@@ -57,6 +58,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
         datacenters: request.datacenters.clone(),
         hosts: only.into_iter().cloned().collect(),
         skipped,
+        params: bound.values(),
     };
     let fingerprint = fingerprint(&body, &lanes);
     let id = PlanId::new(format!("p-{}", fingerprint.short())).expect("hex digits are a name");
@@ -67,6 +69,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
         by: by.clone(),
         body,
         lanes,
+        playbook: bound.with_values,
     })
 }
 
@@ -100,29 +103,8 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn find(state: &'a State, request: &'a PlanRequest) -> Result<Self, Refusal> {
-        let PlanRequest {
-            app,
-            release,
-            playbook: name,
-            version,
-            ..
-        } = request;
-        let artifact = state
-            .release(app, release)
-            .map(|known| &known.artifact)
-            .ok_or_else(|| {
-                Reason::NotFound.refusal(format!(
-                "there is no release {release} of {app}: make it known with `echelon release create {app} {release}`"
-            ))
-            })?;
-        let pushed = state.playbook(name, *version).ok_or_else(|| {
-            let version = version.map(|version| format!("@{version}")).unwrap_or_default();
-            Reason::NotFound.refusal(format!(
-                "there is no playbook {name}{version}: push it with `echelon playbook push FILE`"
-            ))
-        })?;
-        let playbook = &pushed.playbook;
+    fn find(bound: &'a Bound<'a>, request: &'a PlanRequest) -> Result<Self, Refusal> {
+        let (playbook, name) = (bound.playbook(), &request.playbook);
         let deploy = &playbook
             .stages
             .first()
@@ -138,7 +120,7 @@ impl<'a> Source<'a> {
         })?;
         Ok(Self {
             playbook,
-            artifact,
+            artifact: bound.artifact,
             deploy,
             operation_name,
             operation,

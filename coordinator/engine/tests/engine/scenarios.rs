@@ -12,7 +12,8 @@ use echelon_engine::{
     event::PhaseResult,
     view,
 };
-use echelon_proto::{PlanId, Span};
+use echelon_playbooks::model::Action;
+use echelon_proto::{ParamName, PlanId, Span};
 
 use crate::world::{World, name, person};
 
@@ -141,6 +142,7 @@ impl Script {
             ["explain", rollout] => return self.explain(rollout),
             ["account", rollout] => return self.account(rollout),
             ["owed"] => return self.owed(),
+            ["does", host] => return self.does(host),
             [span] if span.starts_with('+') => self.world.pass(name(&span[1..])),
             [verb, rollout, rest @ ..] => self.act(verb, rollout, rest),
             _ => panic!("no such line: {words:?}"),
@@ -204,6 +206,10 @@ impl Script {
                 ("if", "refuse") => start.if_running = IfRunning::Refuse,
                 ("if", "attach") => start.if_running = IfRunning::Attach,
                 ("if", "supersede") => start.if_running = IfRunning::Supersede,
+                (name, value) if name.starts_with("--") => {
+                    let setting = setting(&format!("{name}={value}"));
+                    self.request(&mut start).params.extend([setting]);
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -223,7 +229,10 @@ impl Script {
     fn plan(&mut self, words: &[&str]) {
         let mut request = self.world.request(words[0], &self.playbook);
         for word in &words[1..] {
-            request.hosts.push(name(word.strip_prefix("host=").unwrap()));
+            match word.strip_prefix("host=") {
+                Some(host) => request.hosts.push(name(host)),
+                None => request.params.extend([setting(word)]),
+            }
         }
         self.plan_of(request);
     }
@@ -255,6 +264,11 @@ impl Script {
                     .unwrap();
                 }
             }
+        }
+        let params = plan.body.params.iter();
+        let params: Vec<_> = params.map(|(name, value)| format!(" {name}={value}")).collect();
+        if !params.is_empty() {
+            writeln!(self.out, "  with{}", params.concat()).unwrap();
         }
         let skipped: Vec<_> = plan.body.skipped.iter().map(ToString::to_string).collect();
         if !skipped.is_empty() {
@@ -367,6 +381,17 @@ impl Script {
         }
     }
 
+    fn does(&mut self, host: &str) {
+        let orders = self.world.orders();
+        let order = orders.iter().find(|order| order.fence.host.as_str() == host);
+        let order = order.unwrap_or_else(|| panic!("nothing is owed to {host}"));
+        let what = match &order.action {
+            Action::Run(run) => run.argv.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            other => serde_json::to_string(other).unwrap(),
+        };
+        writeln!(self.out, "  {}: {what}", order.fence.phase).unwrap();
+    }
+
     fn owed(&mut self) {
         for effect in self.world.engine.owed().values() {
             match effect.as_ref() {
@@ -382,4 +407,10 @@ impl Script {
             }
         }
     }
+}
+
+/// `--port=80`
+fn setting(word: &str) -> (ParamName, String) {
+    let (param, value) = word.trim_start_matches("--").split_once('=').unwrap();
+    (name(param), value.to_owned())
 }

@@ -11,7 +11,7 @@ use echelon_engine::{
     host::Standing,
     rollout::{LaneStage, Settled},
 };
-use echelon_playbooks::Playbook;
+use echelon_playbooks::{BaseName, Given, Playbook, read_with};
 use echelon_proto::{App, Digest, HostId, Label, Person, RolloutId, Span, Time};
 
 pub(crate) const APP: &str = "web";
@@ -152,15 +152,26 @@ impl World {
     }
 
     pub(crate) fn playbook(&mut self, text: &str) {
-        let checked = echelon_playbooks::read(text).unwrap_or_else(|faults| panic!("{faults}"));
-        self.push(checked.playbook, text);
+        let state = self.engine.state();
+        let bases = |base: &BaseName| Some(state.playbook(&base.name, Some(base.version))?.text.clone());
+        let given = Given {
+            bases: Some(&bases),
+            ..Given::default()
+        };
+        let checked = read_with(text, &given).unwrap_or_else(|faults| panic!("{faults}"));
+        self.push_with(checked.playbook, text, checked.base);
     }
 
     /// A playbook that need not be one that the linter lets through.
     pub(crate) fn push(&mut self, playbook: Playbook, text: &str) {
+        self.push_with(playbook, text, None);
+    }
+
+    fn push_with(&mut self, playbook: Playbook, text: &str, base: Option<String>) {
         let command = Command::PushPlaybook {
             playbook: Box::new(playbook),
             text: text.into(),
+            base,
         };
         self.command("root", command).unwrap();
     }
@@ -174,6 +185,7 @@ impl World {
             operation: None,
             datacenters: Vec::new(),
             hosts: Vec::new(),
+            params: BTreeMap::new(),
         }
     }
 
