@@ -353,7 +353,7 @@ impl<'t> Lint<'t> {
     }
 
     fn finish(mut self) -> Vec<Fault> {
-        self.faults.sort_by(|one, other| place(one).cmp(&place(other)));
+        self.faults.sort_by_key(place);
         if self.left_out > 0 {
             let end = self.source.text().len();
             let message = format!("and {} more", self.left_out);
