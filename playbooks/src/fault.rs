@@ -27,6 +27,9 @@ pub struct Fault {
     pub code: &'static str,
     /// How bad it is.
     pub severity: Severity,
+    /// The playbook in whose text it is, where that is not the one being read but the one that it extends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// From 1.
     pub line: usize,
     /// In characters, from 1.
@@ -44,7 +47,7 @@ pub struct Fault {
 }
 
 /// Everything that is wrong with a text, in the order of its lines: at least one error, and the warnings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(transparent)]
 pub struct Faults(pub Vec<Fault>);
 
@@ -67,7 +70,7 @@ impl Fault {
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
         writeln!(f, "{severity}[{}]: {}", self.code, self.message)?;
-        match file {
+        match self.source.as_deref().or(file) {
             Some(file) => writeln!(f, "{gutter}--> {file}:{line}:{column}")?,
             None => writeln!(f, "{gutter}--> line {line}, column {column}")?,
         }
@@ -134,6 +137,7 @@ mod tests {
         let fault = Fault {
             code: code::UNKNOWN_KEY,
             severity: Severity::Error,
+            source: None,
             line: 12,
             column: 7,
             message: "a phase has no key `timout`".into(),
@@ -145,6 +149,12 @@ mod tests {
         let want = "error[E010]: a phase has no key `timout`\n  --> roll.yaml:12:7\n   |\n12 |     - timout: 30s\n   \
                     |       ^^^^^^\n   = help: did you mean `timeout`?";
         assert_eq!(fault.in_file("roll.yaml").to_string(), want);
+        let mut of_base = fault.clone();
+        of_base.source = Some("web-base@3".into());
+        assert_eq!(
+            of_base.in_file("roll.yaml").to_string(),
+            want.replace("roll.yaml", "web-base@3")
+        );
         let faults = Faults(vec![fault]);
         assert!(faults.to_string().ends_with("\n\n1 error, 0 warnings"));
         assert!(faults.to_string().contains("\n  --> line 12, column 7\n"));

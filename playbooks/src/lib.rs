@@ -4,6 +4,7 @@
 
 mod check;
 pub mod fault;
+pub mod given;
 pub mod library;
 pub mod model;
 mod path;
@@ -11,7 +12,8 @@ pub mod selector;
 pub mod template;
 mod text;
 
-pub use check::{Checked, read};
+pub use check::{Checked, flatten, read, read_with};
 pub use fault::{Fault, Faults, Severity};
+pub use given::{BaseName, Given};
 pub use library::LIBRARY;
 pub use model::Playbook;

@@ -59,9 +59,19 @@ pub struct Playbook {
     pub invariants: Vec<Invariant>,
 }
 
+impl Playbook {
+    /// The parameters that have no value: without one for each of them it can be looked at, but not used.
+    pub fn unset(&self) -> impl Iterator<Item = (&ParamName, &Param)> {
+        self.params.iter().filter(|(_, param)| param.value.is_none())
+    }
+}
+
 /// The playbook that another one extends: its machine, and all that the other does not say itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
+    /// It came with Echelon: `library/systemd-rolling@1`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub library: bool,
     /// Its name.
     pub name: PlaybookName,
     /// Which version.

@@ -1,8 +1,11 @@
 //! The text of a playbook and places in it. Deliberately no knowledge of what a playbook says: the tree of values is in
 //! [`tree`], what values are in [`scalar`], and what they mean in `check`.
 
+pub(crate) mod emit;
 pub(crate) mod scalar;
 pub(crate) mod tree;
+
+use std::borrow::Cow;
 
 use crate::fault::{Fault, Severity};
 
@@ -21,29 +24,86 @@ pub(crate) struct Mark {
     pub(crate) end: usize,
 }
 
-/// A text whose lines can be found.
+impl Mark {
+    pub(crate) fn later(self, bytes: usize) -> Self {
+        Self {
+            start: self.start + bytes,
+            end: self.end + bytes,
+        }
+    }
+}
+
+/// A text whose lines can be found, and the text that it extends: places in that one are counted on from the end of this.
 #[derive(Debug)]
 pub(crate) struct Source<'t> {
-    text: &'t str,
+    text: Cow<'t, str>,
     /// The byte at which each line begins.
     lines: Vec<usize>,
+    base: Option<Box<Base>>,
+}
+
+#[derive(Debug)]
+struct Base {
+    /// `web-base@3`
+    name: String,
+    source: Source<'static>,
 }
 
 impl<'t> Source<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
+        Self::of(Cow::Borrowed(text))
+    }
+
+    fn of(text: Cow<'t, str>) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        let lines = lines.collect();
         Self {
             text,
-            lines: lines.collect(),
+            lines,
+            base: None,
         }
     }
 
-    pub(crate) fn text(&self) -> &'t str {
-        self.text
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the places of a text that this one extends begin. One beyond the end, which is a place of this text.
+    pub(crate) fn base_from(&self) -> usize {
+        self.text.len() + 1
+    }
+
+    /// The text that this one extends, under the name that its faults shall have.
+    pub(crate) fn extend(&mut self, name: String, text: String) {
+        let source = Source::of(Cow::Owned(text));
+        self.base = Some(Box::new(Base { name, source }));
+    }
+
+    /// The name and text of what this one extends.
+    pub(crate) fn base(&self) -> Option<(&str, &Source<'static>)> {
+        self.base.as_deref().map(|base| (base.name.as_str(), &base.source))
+    }
+
+    /// Whether a place is of the text that this one extends.
+    pub(crate) fn is_of_base(&self, at: Mark) -> bool {
+        self.base.is_some() && at.start >= self.base_from()
     }
 
     /// A fault at a mark. The code's first letter says how bad it is.
     pub(crate) fn fault(&self, code: &'static str, at: Mark, message: &str, help: &str) -> Fault {
+        let from = self.base_from();
+        match &self.base {
+            Some(base) if at.start >= from => {
+                let (start, end) = (at.start - from, at.end.saturating_sub(from));
+                let mut fault = base.source.fault_here(code, Mark { start, end }, message, help);
+                fault.source = Some(base.name.clone());
+                fault
+            }
+            _ => self.fault_here(code, at, message, help),
+        }
+    }
+
+    fn fault_here(&self, code: &'static str, at: Mark, message: &str, help: &str) -> Fault {
         let start = self.boundary(at.start);
         let index = self.lines.partition_point(|line| *line <= start) - 1;
         let line = self.line(index);
@@ -62,6 +122,7 @@ impl<'t> Source<'t> {
         let room = length - caret;
         Fault {
             code,
+            source: None,
             severity: if code.starts_with('W') {
                 Severity::Warning
             } else {
@@ -77,7 +138,7 @@ impl<'t> Source<'t> {
         }
     }
 
-    fn line(&self, index: usize) -> &'t str {
+    fn line(&self, index: usize) -> &str {
         let end = self.lines.get(index + 1).map_or(self.text.len(), |next| next - 1);
         self.text[self.lines[index]..end].trim_end_matches('\r')
     }
@@ -135,6 +196,21 @@ mod tests {
         assert_eq!(fault.column, 5001);
         assert_eq!(fault.line_text.chars().count(), LINE_CHARS_MAX);
         assert!(fault.line_text[fault.caret..].starts_with("badc"));
+    }
+
+    #[test]
+    fn a_place_beyond_the_text_is_of_the_text_that_it_extends() {
+        let mut source = Source::new("a: 1");
+        source.extend("base@1".into(), "b: 2\nc: 3\n".into());
+        let at = Mark { start: 5, end: 6 }.later(source.base_from());
+        assert!(source.is_of_base(at) && !source.is_of_base(Mark { start: 4, end: 4 }));
+        let fault = source.fault("E001", at, "m", "h");
+        assert_eq!(
+            (fault.source.as_deref(), fault.line, fault.column),
+            (Some("base@1"), 2, 1)
+        );
+        assert_eq!(fault.line_text, "c: 3");
+        assert_eq!(source.fault("E001", Mark { start: 4, end: 4 }, "m", "h").source, None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line as people type it. Only its shape and its help: what a verb does is in `commands`.
 
 mod delta;
+mod param;
 mod thing;
 mod verb;
 
@@ -16,6 +17,7 @@ use crate::{
 };
 
 pub(crate) use delta::{Converge, Drift};
+pub(crate) use param::{Reading, by_name};
 pub(crate) use thing::{ContextVerb, CreateRelease, HostVerb, Logs, PlaybookVerb, ReleaseVerb, RolloutVerb};
 pub(crate) use verb::{Act, LintFormat, Plan, Report, ReportFormat, Start, Status};
 

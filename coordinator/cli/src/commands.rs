@@ -49,7 +49,9 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Outcome {
         Verb::Context(verb) => context::run(verb, global, console),
         Verb::Completions { shell } => completions(shell, console),
         Verb::ExitCodes => Ok(console.text(&exit::table()).map(|()| Exit::Done)?),
-        Verb::Online(Online::Playbook(PlaybookVerb::Lint { files, output })) => playbook::lint(&files, output, console),
+        Verb::Online(Online::Playbook(PlaybookVerb::Lint { files, reading, output })) => {
+            playbook::lint(&files, &reading, output, console)
+        }
         Verb::Online(verb) => {
             let session = connect(global, console).await?;
             online(verb, session).await

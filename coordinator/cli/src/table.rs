@@ -206,6 +206,15 @@ pub(crate) fn plan(plan: &Plan, wide: bool) -> Vec<Line> {
         counted(plan.lanes.len(), "datacenter"),
         plan.skipped_hosts.len()
     ))];
+    if !plan.params.is_empty() {
+        let mut params: Vec<String> = plan
+            .params
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        params.sort();
+        lines.push(Line::new().plain(format!("  with {}", params.join(", "))));
+    }
     for lane in &plan.lanes {
         lines.extend(planned_lane(lane, wide));
     }
@@ -341,6 +350,11 @@ mod tests {
             playbook: "web@3".into(),
             operation: "deploy".into(),
             skipped_hosts: vec!["web-0".into()],
+            params: [
+                ("tier".to_owned(), "gold".to_owned()),
+                ("port".to_owned(), "8080".to_owned()),
+            ]
+            .into(),
             lanes: vec![PlannedLane {
                 datacenter: "dc1".into(),
                 max_parallel: 2,

@@ -36,11 +36,17 @@ pub(crate) fn apply(engine: &mut Engine, now: Time, record: &Record) {
             releases.insert(artifact.release.clone(), release);
             engine.state.releases.insert_mut(artifact.app.clone(), releases);
         }
-        Record::PlaybookPushed { playbook, text, by } => {
+        Record::PlaybookPushed {
+            playbook,
+            text,
+            base,
+            by,
+        } => {
             let mut versions = engine.state.playbooks.get(&playbook.name).cloned().unwrap_or_default();
             let pushed = Pushed {
                 playbook: (**playbook).clone(),
                 text: text.clone(),
+                base: base.clone(),
                 at: now,
                 by: by.clone(),
             };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use echelon_playbooks::Playbook;
 use echelon_proto::{
-    App, Datacenter, Digest, HostId, Label, OperationName, PlanId, PlaybookName, Pool, ReleaseName, RequestId,
-    RolloutId, Time,
+    App, Datacenter, Digest, HostId, Label, OperationName, ParamName, PlanId, PlaybookName, Pool, ReleaseName,
+    RequestId, RolloutId, Time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ pub enum Command {
         playbook: Box<Playbook>,
         /// What it was read from.
         text: String,
+        /// The text of the playbook that it extends.
+        base: Option<String>,
     },
     /// Work out which hosts would go when.
     CreatePlan(PlanRequest),
@@ -70,6 +72,9 @@ pub struct PlanRequest {
     /// Only these of the hosts that the playbook selects. Empty: all of them.
     #[serde(default)]
     pub hosts: Vec<HostId>,
+    /// Values for the playbook's parameters; those left out have their defaults.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<ParamName, String>,
 }
 
 /// Start a rollout.

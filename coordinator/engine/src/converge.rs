@@ -5,8 +5,9 @@
 //! hosts that should stand on different things need a plan each: it is refused, naming them and what to type.
 //!
 //! Left out, each with its reason: hosts that are unreachable, on which nothing is desired, that a rollout has in its plan,
-//! that the playbook now excludes, that stand where they should but with an error (there is no way to go), and those whose
-//! operation keeps the release while it is the release that is wrong.
+//! that the playbook now excludes, that came there with other parameters than the newest rollout's, that stand where they
+//! should but with an error (there is no way to go), and those whose operation keeps the release while it is the release that
+//! is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,6 +86,13 @@ pub fn converge(state: &State, wish: &Converge) -> Result<Converged, Refusal> {
     let Some(goal) = newest.map(|wish| wish.goal.clone()) else {
         return Err(nothing(wish, &left_out));
     };
+    let (hosts, others): (Vec<_>, Vec<_>) = hosts
+        .into_iter()
+        .partition(|(_, wish)| wish.goal.request.params == goal.request.params);
+    left_out.extend(others.into_iter().map(|(host, _)| LeftOut {
+        why: format!("came there with other parameters: a plan of its own brings it back, `--host {host}`"),
+        host,
+    }));
     let (going, other): (Vec<_>, Vec<_>) = hosts
         .into_iter()
         .map(|(host, _)| host)

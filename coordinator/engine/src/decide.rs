@@ -44,7 +44,9 @@ pub(crate) fn decide(engine: &Engine, now: Time, event: &Event) -> Result<Decisi
 fn commanded(engine: &Engine, now: Time, by: &Person, command: &Command) -> Result<Decision, Refusal> {
     match command {
         Command::CreateRelease(artifact) => catalog::release(engine, by, artifact).map(done),
-        Command::PushPlaybook { playbook, text } => catalog::playbook(engine, by, playbook, text).map(done),
+        Command::PushPlaybook { playbook, text, base } => {
+            catalog::playbook(engine, by, playbook, (text, base.as_deref())).map(done)
+        }
         Command::CreatePlan(request) => start::plan(engine, now, by, request),
         Command::StartRollout(start) => start::start(engine, now, by, start),
         Command::Act(act) => act::act(engine, by, act),

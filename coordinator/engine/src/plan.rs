@@ -1,6 +1,7 @@
 //! A plan: which hosts go when, in which lane and wave. Nothing is left to choose at run time, so what was looked at is
 //! what will happen, and the same inputs give the same plan to the byte.
 
+mod bind;
 mod groups;
 mod make;
 mod spread;
@@ -8,9 +9,11 @@ mod stale;
 pub mod standby;
 mod waves;
 
-use echelon_playbooks::model::Budget;
+use std::{collections::BTreeMap, sync::Arc};
+
+use echelon_playbooks::{Playbook, model::Budget};
 use echelon_proto::{
-    App, Datacenter, Digest, GateName, HostId, OperationName, Person, PhaseName, PlanId, PlaybookName, Pool,
+    App, Datacenter, Digest, GateName, HostId, OperationName, ParamName, Person, PhaseName, PlanId, PlaybookName, Pool,
     ReleaseName, Span, StateName, Time, WaveName,
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +38,9 @@ pub struct Plan {
     pub body: Body,
     /// Which hosts go when.
     pub lanes: Vec<LanePlan>,
+    /// The playbook with the values of its parameters; `None` where it has none, so that the pushed one is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playbook: Option<Arc<Playbook>>,
 }
 
 impl Plan {
@@ -49,6 +55,7 @@ impl Plan {
             operation: Some(self.body.operation.clone()),
             datacenters: self.body.datacenters.clone(),
             hosts: self.body.hosts.clone(),
+            params: self.body.params.clone(),
         }
     }
 }
@@ -81,6 +88,9 @@ pub struct Body {
     /// have no release, where the operation keeps the one that there is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<HostId>,
+    /// The value of each parameter of the playbook, given or default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<ParamName, String>,
 }
 
 /// One lane.

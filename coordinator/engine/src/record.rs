@@ -52,6 +52,9 @@ pub enum Record {
     PlaybookPushed {
         playbook: Box<Playbook>,
         text: String,
+        /// The text of the playbook that it extends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<String>,
         by: Person,
     },
     /// A plan is known.

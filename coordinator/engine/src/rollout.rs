@@ -30,7 +30,7 @@ pub struct Rollout {
     pub app: App,
     /// To which version.
     pub release: ReleaseName,
-    /// By which playbook, as it was when the rollout was created.
+    /// By which playbook, with the values of its parameters: the plan's.
     pub playbook: Arc<Playbook>,
     /// By which plan.
     pub plan: Arc<Plan>,

@@ -70,6 +70,10 @@ pub struct Pushed {
     pub playbook: Playbook,
     /// What it was read from.
     pub text: String,
+    /// The text of the playbook that it extends, as it was then: with it this one can be read again whatever becomes of
+    /// that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// When.
     pub at: Time,
     /// By whom.

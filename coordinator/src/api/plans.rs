@@ -1,12 +1,16 @@
 //! Plans: made and looked at.
 
+use std::collections::BTreeMap;
+
 use echelon_engine::{
     Reply, State,
     command::{Command, PlanRequest},
     converge::{Converge, LeftOut, converge},
     plan::{HostPlan, LanePlan, Plan, PoolPlan, WavePlan},
 };
-use echelon_proto::{App, Datacenter, HostId, Person, PlanId, PlaybookName, ReleaseName, wire::control as wire};
+use echelon_proto::{
+    App, Datacenter, HostId, ParamName, Person, PlanId, PlaybookName, ReleaseName, wire::control as wire,
+};
 use tonic::Status;
 
 use super::{Control, convert, field, status};
@@ -15,6 +19,9 @@ use super::{Control, convert, field, status};
 const DATACENTERS_MAX: usize = 64;
 /// Hosts that one plan may name: more than twice the largest fleet that is looked after.
 const HOSTS_MAX: usize = 5000;
+/// Parameters that one playbook may have, and characters of a value: as its reader's.
+const PARAMS_MAX: usize = 64;
+const PARAM_CHARS_MAX: usize = 4096;
 
 pub(super) async fn create(
     control: &Control,
@@ -36,6 +43,10 @@ pub(super) async fn create(
 fn wanted(control: &Control, request: &wire::CreatePlanRequest) -> Result<(PlanRequest, Vec<LeftOut>), Status> {
     if !request.converge {
         return Ok((named(request)?, Vec::new()));
+    }
+    if !request.params.is_empty() {
+        let text = "must be empty where `converge` is set: those by which the other hosts came there are taken";
+        return Err(status::invalid("params", text));
     }
     let wish = Converge {
         app: field::parsed("app", App::new(&request.app))?,
@@ -64,6 +75,15 @@ fn hosts(request: &wire::CreatePlanRequest) -> Result<Vec<HostId>, Status> {
     names.map(|name| field::parsed("hosts", HostId::new(name))).collect()
 }
 
+fn params(request: &wire::CreatePlanRequest) -> Result<BTreeMap<ParamName, String>, Status> {
+    field::at_most("params", request.params.len(), PARAMS_MAX, "entries")?;
+    let params = request.params.iter().map(|(name, value)| {
+        field::chars("params", value, PARAM_CHARS_MAX)?;
+        Ok((field::parsed("params", ParamName::new(name))?, value.clone()))
+    });
+    params.collect()
+}
+
 /// What the request names itself.
 pub(super) fn named(request: &wire::CreatePlanRequest) -> Result<PlanRequest, Status> {
     let (playbook, version) = match request.playbook.split_once('@') {
@@ -78,6 +98,7 @@ pub(super) fn named(request: &wire::CreatePlanRequest) -> Result<PlanRequest, St
         operation: field::optional("operation", &request.operation)?,
         datacenters: datacenters(request)?,
         hosts: hosts(request)?,
+        params: params(request)?,
     })
 }
 
@@ -97,11 +118,9 @@ fn find(state: &State, id: &PlanId) -> Result<wire::Plan, Status> {
 
 fn to_wire(state: &State, plan: &Plan) -> wire::Plan {
     let body = &plan.body;
-    let playbook = state.playbook(&body.playbook, Some(body.version));
-    let max_parallel = playbook.and_then(|pushed| {
-        let mut stages = pushed.playbook.stages.iter().map(|stage| stage.deploy.max_parallel);
-        stages.next()
-    });
+    let pushed = || Some(&state.playbook(&body.playbook, Some(body.version))?.playbook);
+    let playbook = plan.playbook.as_deref().or_else(pushed);
+    let max_parallel = playbook.and_then(|playbook| Some(playbook.stages.first()?.deploy.max_parallel));
     wire::Plan {
         name: format!("plans/{}", plan.id),
         app: body.app.to_string(),
@@ -115,6 +134,11 @@ fn to_wire(state: &State, plan: &Plan) -> wire::Plan {
             .map(|plan| lane(state, plan, max_parallel.unwrap_or_default()))
             .collect(),
         skipped_hosts: body.skipped.iter().map(ToString::to_string).collect(),
+        params: body
+            .params
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect(),
         create_time: Some(convert::stamp(plan.at)),
         created_by: plan.by.to_string(),
         left_out: Vec::new(),

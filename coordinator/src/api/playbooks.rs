@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use echelon_engine::{command::Command, state::Pushed};
-use echelon_playbooks::{Fault, Severity};
+use echelon_engine::{State, command::Command, state::Pushed};
+use echelon_playbooks::{BaseName, Checked, Fault, Given, Severity, read_with};
 use echelon_proto::{Person, PlaybookName, limits, wire::control as wire};
 use tonic::Status;
 
@@ -16,11 +16,12 @@ pub(super) async fn push(
 ) -> Result<wire::Playbook, Status> {
     field::at_most("text", request.text.len(), limits::PLAYBOOK_BYTES_MAX, "bytes")?;
     let text = request.text;
-    let playbook = read(&text)?;
+    let Checked { playbook, base, .. } = read(&control.latest().0, &text)?;
     let (name, version) = (playbook.name.clone(), playbook.version);
     let command = Command::PushPlaybook {
         playbook: Box::new(playbook),
         text,
+        base,
     };
     let (_, state) = control.wish(by, command, request.validate_only).await?;
     let pushed = state
@@ -29,26 +30,38 @@ pub(super) async fn push(
     pushed.ok_or_else(|| Status::internal("the playbook is not there although it was pushed"))
 }
 
-/// Checks the text; all that is wrong is told at once, each in a line of its own, and the first error in the message.
-fn read(text: &str) -> Result<echelon_playbooks::Playbook, Status> {
-    echelon_playbooks::read(text)
-        .map(|checked| checked.playbook)
-        .map_err(|faults| {
-            let errors = || faults.0.iter().filter(|fault| fault.severity == Severity::Error);
-            let text = match (errors().next(), errors().count()) {
-                (Some(first), 1) => format!("the playbook is not valid: {}", told(first)),
-                (Some(first), count) => format!("the playbook has {count} errors, the first: {}", told(first)),
-                (None, _) => "the playbook is not valid".to_owned(),
-            };
-            let violations = faults.0.iter().map(|fault| ("text".to_owned(), told(fault)));
-            status::invalid_fields(&text, violations)
-        })
+/// Checks the text, with what it extends of what was pushed; all that is wrong is told at once, each in a line of its own, and the first error in the message.
+fn read(state: &State, text: &str) -> Result<Checked, Status> {
+    // A base is never removed and never changes, so it is the same when the command is decided.
+    let bases = |base: &BaseName| {
+        let pushed = state.playbook(&base.name, Some(base.version));
+        pushed.filter(|_| !base.library).map(|pushed| pushed.text.clone())
+    };
+    let given = Given {
+        bases: Some(&bases),
+        ..Given::default()
+    };
+    read_with(text, &given).map_err(|faults| {
+        let errors = || faults.0.iter().filter(|fault| fault.severity == Severity::Error);
+        let text = match (errors().next(), errors().count()) {
+            (Some(first), 1) => format!("the playbook is not valid: {}", told(first)),
+            (Some(first), count) => format!("the playbook has {count} errors, the first: {}", told(first)),
+            (None, _) => "the playbook is not valid".to_owned(),
+        };
+        let violations = faults.0.iter().map(|fault| ("text".to_owned(), told(fault)));
+        status::invalid_fields(&text, violations)
+    })
 }
 
 fn told(fault: &Fault) -> String {
     let Fault { line, column, .. } = fault;
+    let source = fault
+        .source
+        .as_ref()
+        .map(|source| format!("{source}, "))
+        .unwrap_or_default();
     format!(
-        "line {line}, column {column}: {} ({}); {}",
+        "{source}line {line}, column {column}: {} ({}); {}",
         fault.message, fault.code, fault.help
     )
 }

@@ -108,6 +108,7 @@ fn start() -> Event {
         playbook: PlaybookName::new("web").unwrap(),
         version: None,
         operation: None,
+        params: BTreeMap::new(),
         datacenters: Vec::new(),
         hosts: Vec::new(),
     };
@@ -131,6 +132,7 @@ fn begin(driver: &mut Driver) -> RolloutId {
     let push = wish(Command::PushPlaybook {
         playbook: Box::new(playbook),
         text: PLAYBOOK.into(),
+        base: None,
     });
     let fleet = ["h1", "h2"].into_iter().flat_map(arrival);
     let done = turn(driver, 2000, fleet.chain([release("1.0.0"), push]));
@@ -428,6 +430,7 @@ async fn what_is_due_by_itself_happens_though_nobody_asks() {
         .ask(wish(Command::PushPlaybook {
             playbook,
             text: PLAYBOOK.into(),
+            base: None,
         }))
         .await
         .unwrap();

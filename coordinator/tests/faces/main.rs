@@ -5,6 +5,7 @@ mod agent;
 mod drift;
 mod house;
 mod joining;
+mod params;
 mod people;
 mod restart;
 mod rollouts;

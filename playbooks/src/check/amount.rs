@@ -103,7 +103,7 @@ impl Lint<'_> {
 }
 
 /// `1%` to `100%`.
-fn as_percent(text: &str) -> Option<u8> {
+pub(super) fn as_percent(text: &str) -> Option<u8> {
     let digits = text.strip_suffix('%')?;
     let percent = is_whole(digits).then(|| digits.parse().ok()).flatten()?;
     (1..=100).contains(&percent).then_some(percent)

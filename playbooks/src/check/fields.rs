@@ -150,14 +150,6 @@ impl Lint<'_> {
     }
 }
 
-/// The value of a key in what is perhaps a mapping, right or wrong.
-pub(super) fn value_of<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    match &node.value {
-        Value::Map(entries) => entries.iter().find(|(at, _)| at.text == key).map(|(_, value)| value),
-        Value::List(_) | Value::Scalar(_) | Value::Broken => None,
-    }
-}
-
 /// The known word that was probably meant.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     // Words are compared in time that grows with both lengths.

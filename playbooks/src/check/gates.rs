@@ -6,7 +6,7 @@ use echelon_proto::{GateName, Span};
 
 use super::{
     Lint, action,
-    fields::{Fields, Shape, value_of},
+    fields::{Fields, Shape},
     hosts::RULES,
     machine::keys,
     value::{Kind, Known, cut},
@@ -144,11 +144,12 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
 }
 
 fn is_health(node: &Node) -> bool {
-    value_of(node, "kind").is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == "health"))
+    node.get("kind")
+        .is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == "health"))
 }
 
 fn gate(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {
-    let Some(kind) = value_of(node, "kind") else {
+    let Some(kind) = node.get("kind") else {
         lint.fields(node, &KIND_ONLY);
         return None;
     };

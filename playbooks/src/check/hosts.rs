@@ -62,7 +62,7 @@ pub(super) fn selection(lint: &mut Lint<'_>, node: &Node) -> Option<Selection> {
 pub(super) fn selector(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<Selector> {
     let text = lint.text(node, what)?;
     if text.contains("${{") {
-        let help = "write the value itself: a playbook is for one kind of software";
+        let help = "write the value itself, or a parameter: ${{ params.x }}";
         lint.fault(
             code::SELECTOR,
             node.at,

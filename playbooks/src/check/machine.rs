@@ -6,7 +6,7 @@ use echelon_proto::{OperationName, StateName};
 
 use super::{
     Lint, choice,
-    fields::{Shape, value_of},
+    fields::Shape,
     monitor, phases, reach,
     value::{Kind, Known},
 };
@@ -160,7 +160,7 @@ fn states(lint: &mut Lint<'_>, node: &Node, places: &mut Places) -> Option<BTree
     let mut states = BTreeMap::new();
     for (key, node) in entries {
         let name: Option<StateName> = lint.key_name(key, "state");
-        let monitored = value_of(node, "monitor").map(|node| node.at);
+        let monitored = node.get("monitor").map(|node| node.at);
         let state = state(lint, node);
         if let (Some(name), Some(state)) = (name, state) {
             places.states.insert(name.clone(), key.at);

@@ -6,7 +6,7 @@ use echelon_proto::{Datacenter, Span};
 
 use super::{
     Lint,
-    fields::{Shape, value_of},
+    fields::Shape,
     hosts::HOSTS_MAX,
     lanes::{DATACENTER, DATACENTERS_MAX},
     stages::{STAGGER_MAX, budget},
@@ -78,7 +78,7 @@ fn one(lint: &mut Lint<'_>, node: &Node) -> Option<Override> {
 fn own_budget(lint: &mut Lint<'_>, node: &Node) -> Option<Budget> {
     let budget = budget(lint, node)?;
     if budget.scope == BudgetScope::Rollout {
-        let at = value_of(node, "scope").map_or(node.at, |scope| scope.at);
+        let at = node.get("scope").map_or(node.at, |scope| scope.at);
         let help = "write it in `deploy` itself, or take `scope` away";
         lint.fault(
             code::CHOICE,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Characters of one text: an argument, a URL, a selector.
-const TEXT_CHARS_MAX: usize = 4096;
+pub(super) const TEXT_CHARS_MAX: usize = 4096;
 /// Names that a help lists.
 const LISTED_MAX: usize = 12;
 
@@ -78,6 +78,10 @@ impl Lint<'_> {
             Plain::Nothing => {
                 self.wrong_type(node, what, "text", "");
                 return None;
+            }
+            // Its author cannot put quotes round the value.
+            Plain::Truth(_) | Plain::Number | Plain::Fraction if scalar.given => {
+                self.given.as_text.insert(node.at.start);
             }
             found @ (Plain::Truth(_) | Plain::Number | Plain::Fraction) => {
                 let text = &scalar.text;

@@ -6,7 +6,7 @@ use echelon_proto::Span;
 
 use super::{
     Lint,
-    fields::{Shape, value_of},
+    fields::Shape,
     gates::{self, Section, WAIT_MAX},
     phases::{named, report_same_names},
     value::Known,
@@ -58,9 +58,7 @@ pub(super) fn names(stages: Option<&Node>) -> Known {
     let Value::List(items) = &stages?.value else {
         return None;
     };
-    let waves = items
-        .iter()
-        .filter_map(|item| value_of(value_of(item, "deploy")?, "waves"));
+    let waves = items.iter().filter_map(|item| item.get("deploy")?.get("waves"));
     let mut names = BTreeSet::new();
     for waves in waves {
         match &waves.value {
@@ -126,7 +124,7 @@ fn listed(lint: &mut Lint<'_>, node: &Node, gates: &Section) -> Option<Vec<Wave>
 
 /// After the last wave comes nothing but its gates.
 fn report_idle_bake(lint: &mut Lint<'_>, last: &Wave, node: &Node) {
-    if let Some(bake) = value_of(node, "bake")
+    if let Some(bake) = node.get("bake")
         && last.bake > Span::ZERO
         && last.gates.is_empty()
     {

@@ -1,6 +1,6 @@
 //! The codes of faults, by tens: E00x the text, E01x its shape, E02x values, E03x names, E04x the machine, E05x how it
-//! is rolled, E07x what actions and conditions say, W10x and W11x warnings. A code is never given to another fault.
-//! `playbooks/README.md` lists them for people.
+//! is rolled, E06x parameters and what it extends, E07x what actions and conditions say, W10x and W11x warnings. A code
+//! is never given to another fault. `playbooks/README.md` lists them for people.
 
 pub(crate) const SYNTAX: &str = "E001";
 pub(crate) const TOO_LARGE: &str = "E002";
@@ -53,6 +53,13 @@ pub(crate) const ONE_HEALTH_GATE: &str = "E051";
 pub(crate) const NO_GROUPS: &str = "E052";
 pub(crate) const GATE_NEVER_IN_TIME: &str = "E053";
 
+pub(crate) const UNKNOWN_PARAM: &str = "E060";
+pub(crate) const PARAM_VALUE: &str = "E061";
+pub(crate) const PARAM_PLACE: &str = "E062";
+pub(crate) const BASE: &str = "E063";
+pub(crate) const NOT_EXTENDED: &str = "E064";
+pub(crate) const PARAM_NEEDED: &str = "E065";
+
 pub(crate) const CONDITION: &str = "E070";
 pub(crate) const ALWAYS_THE_SAME: &str = "E071";
 pub(crate) const FILE_MODE: &str = "E072";
@@ -72,5 +79,6 @@ pub(crate) const SECRET_WRITTEN_OUT: &str = "W106";
 pub(crate) const WRITABLE_BY_ALL: &str = "W107";
 pub(crate) const IDLE_BAKE: &str = "W108";
 pub(crate) const DRAINED_IN_SERVICE: &str = "W109";
+pub(crate) const UNUSED_PARAM: &str = "W110";
 pub(crate) const SPREAD_IN_GROUP: &str = "W111";
 pub(crate) const LONELY_LANE: &str = "W112";

@@ -38,6 +38,8 @@ pub(crate) struct Scalar {
     pub(crate) text: String,
     /// Without quotes, so it may be other than text.
     pub(crate) plain: bool,
+    /// All of it is the value of a parameter: it may be other than text, and stands for text all the same.
+    pub(crate) given: bool,
 }
 
 /// A key: a scalar that is text.
@@ -46,6 +48,37 @@ pub(crate) struct Key {
     pub(crate) at: Mark,
     pub(crate) text: String,
     pub(crate) plain: bool,
+}
+
+impl Node {
+    /// Every place of the tree, so many bytes later.
+    pub(crate) fn shift(&mut self, bytes: usize) {
+        self.at = self.at.later(bytes);
+        match &mut self.value {
+            Value::Scalar(_) | Value::Broken => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(bytes)),
+            Value::Map(entries) => {
+                for (key, node) in entries {
+                    key.at = key.at.later(bytes);
+                    node.shift(bytes);
+                }
+            }
+        }
+    }
+
+    /// The value of a key, where this is a mapping that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.iter().find(|(at, _)| at.text == key).map(|(_, node)| node)
+    }
+
+    /// The text of a scalar, whatever else it may be.
+    pub(crate) fn scalar(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            Value::List(_) | Value::Map(_) | Value::Broken => None,
+        }
+    }
 }
 
 /// The tree of a text, if there is one, and everything that is wrong with the YAML.
@@ -186,6 +219,7 @@ impl<'i> Builder<'_, 'i> {
                 node.value = Value::Scalar(Scalar {
                     text: text.into_owned(),
                     plain: style == ScalarStyle::Plain,
+                    given: false,
                 });
             }
             Event::SequenceStart(..) => {
@@ -241,7 +275,7 @@ impl<'i> Builder<'_, 'i> {
     }
 
     fn key(&mut self, node: Node) -> Option<Key> {
-        let Value::Scalar(Scalar { text, plain }) = node.value else {
+        let Value::Scalar(Scalar { text, plain, .. }) = node.value else {
             self.fault(
                 code::WRONG_TYPE,
                 node.at,

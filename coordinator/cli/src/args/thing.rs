@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use echelon_proto::{App, Datacenter, Digest, HostId, PhaseName, Pool, ReleaseName};
 
-use super::{Limit, LintFormat, Output};
+use super::{Limit, LintFormat, Output, Reading};
 use crate::name::RolloutName;
 
 /// `rollout ...`
@@ -142,6 +142,9 @@ pub(crate) enum PlaybookVerb {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// What they are read with
+        #[command(flatten)]
+        reading: Reading,
         /// How to show it
         #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
         output: LintFormat,

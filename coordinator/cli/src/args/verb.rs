@@ -1,6 +1,6 @@
 //! Arguments of the verbs for the night of the release.
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 use echelon_proto::{
@@ -8,8 +8,11 @@ use echelon_proto::{
     wire::control::{CreatePlanRequest, IfRunning},
 };
 
-use super::Output;
-use crate::name::RolloutName;
+use super::{
+    Output,
+    param::{Setting, by_name},
+};
+use crate::{error::Error, name::RolloutName};
 
 /// `plan`
 #[derive(Debug, Args)]
@@ -31,6 +34,9 @@ pub(crate) struct Plan {
     /// Only this of the hosts that the playbook selects; may be given again
     #[arg(long = "host", value_name = "HOST")]
     pub hosts: Vec<HostId>,
+    /// A value for a parameter of the playbook; may be given again
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<Setting>,
     /// Write the plan as JSON to this file too
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -91,6 +97,9 @@ pub(crate) struct Start {
     /// Only this of the hosts that the playbook selects; may be given again
     #[arg(long = "host", value_name = "HOST", conflicts_with = "plan")]
     pub hosts: Vec<HostId>,
+    /// A value for a parameter of the playbook; may be given again
+    #[arg(long = "param", value_name = "NAME=VALUE", conflicts_with = "plan")]
+    pub params: Vec<Setting>,
     /// A plan made before; refused when what it rests on has changed
     #[arg(long, value_name = "ID")]
     pub plan: Option<String>,
@@ -128,34 +137,40 @@ pub(crate) struct Start {
 
 impl Start {
     /// What to plan; `None` with `--plan`.
-    #[must_use]
-    pub(crate) fn what(&self) -> Option<CreatePlanRequest> {
+    pub(crate) fn what(&self) -> Result<Option<CreatePlanRequest>, Error> {
+        let Some(app) = &self.app else { return Ok(None) };
         let text = |name: Option<&dyn ToString>| name.map(ToString::to_string).unwrap_or_default();
-        Some(CreatePlanRequest {
-            app: self.app.as_ref()?.to_string(),
+        Ok(Some(CreatePlanRequest {
+            app: app.to_string(),
             release: text(self.release.as_ref().map(|name| name as &dyn ToString)),
             playbook: self.playbook.clone().unwrap_or_default(),
             operation: text(self.operation.as_ref().map(|name| name as &dyn ToString)),
             datacenters: self.datacenters.iter().map(ToString::to_string).collect(),
             hosts: self.hosts.iter().map(ToString::to_string).collect(),
+            params: wire(&self.params)?,
             ..CreatePlanRequest::default()
-        })
+        }))
     }
+}
+
+fn wire(params: &[Setting]) -> Result<HashMap<String, String>, Error> {
+    let params = by_name(params)?.into_iter();
+    Ok(params.map(|(name, value)| (name.to_string(), value)).collect())
 }
 
 impl Plan {
     /// What to plan.
-    #[must_use]
-    pub(crate) fn what(&self) -> CreatePlanRequest {
-        CreatePlanRequest {
+    pub(crate) fn what(&self) -> Result<CreatePlanRequest, Error> {
+        Ok(CreatePlanRequest {
             app: self.app.to_string(),
             release: self.release.to_string(),
             playbook: self.playbook.clone(),
             operation: self.operation.as_ref().map(ToString::to_string).unwrap_or_default(),
             datacenters: self.datacenters.iter().map(ToString::to_string).collect(),
             hosts: self.hosts.iter().map(ToString::to_string).collect(),
+            params: wire(&self.params)?,
             ..CreatePlanRequest::default()
-        }
+        })
     }
 }
 

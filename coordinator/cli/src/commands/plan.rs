@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(super) async fn run(args: &args::Plan, mut session: Session<'_>) -> Outcome {
-    let plan = session.client.create_plan(ask(args.what())).await?.into_inner();
+    let plan = session.client.create_plan(ask(args.what()?)).await?.into_inner();
     show(
         &plan,
         args.out.as_deref(),

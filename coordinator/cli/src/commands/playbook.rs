@@ -1,12 +1,14 @@
 //! `playbook lint`, `push`, `list`, `get`.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use echelon_playbooks::{Checked, Faults};
+use echelon_playbooks::{BaseName, Checked, Faults, Given};
 use echelon_proto::{
+    ParamName,
     limits::PLAYBOOK_BYTES_MAX,
     wire::control::{GetPlaybookRequest, ListPlaybooksRequest, PushPlaybookRequest},
 };
@@ -15,7 +17,7 @@ use serde_json::Value;
 
 use super::{Outcome, Session, pages};
 use crate::{
-    args::{LintFormat, PlaybookVerb},
+    args::{LintFormat, PlaybookVerb, Reading, by_name},
     client::ask,
     console::{Console, Format},
     error::Error,
@@ -25,12 +27,13 @@ use crate::{
 };
 
 /// Every fault of every file. Needs no coordinator.
-pub(super) fn lint(files: &[PathBuf], format: LintFormat, console: &mut Console) -> Outcome {
+pub(super) fn lint(files: &[PathBuf], reading: &Reading, format: LintFormat, console: &mut Console) -> Outcome {
+    let reader = Reader::new(reading)?;
     let mut exit = Exit::Done;
     let mut listed = Vec::new();
     for file in files {
         let read = match text(file) {
-            Ok(text) => echelon_playbooks::read(&text),
+            Ok(text) => reader.read(&text),
             Err(error) => {
                 console.notes(&error.lines())?;
                 exit = if exit == Exit::Usage { exit } else { error.exit };
@@ -49,6 +52,39 @@ pub(super) fn lint(files: &[PathBuf], format: LintFormat, console: &mut Console)
         console.json_value(&listed.into(), Format::Json)?;
     }
     Ok(exit)
+}
+
+/// Reads playbooks with the values and bases of the command line.
+struct Reader {
+    params: BTreeMap<ParamName, String>,
+    bases: BTreeMap<String, String>,
+}
+
+impl Reader {
+    fn new(reading: &Reading) -> Result<Self, Error> {
+        let mut bases = BTreeMap::new();
+        for file in &reading.bases {
+            let text = text(file)?;
+            let Checked { playbook, .. } = echelon_playbooks::read(&text).map_err(|_| {
+                let why = format!("{} is not a valid playbook, so nothing can extend it", file.display());
+                Error::new(Exit::Usage, why).next(format!("echelon playbook lint {}", file.display()))
+            })?;
+            bases.insert(format!("{}@{}", playbook.name, playbook.version), text);
+        }
+        Ok(Self {
+            params: by_name(&reading.params)?,
+            bases,
+        })
+    }
+
+    fn read(&self, text: &str) -> Result<Checked, Faults> {
+        let bases = |base: &BaseName| self.bases.get(&base.to_string()).cloned();
+        let given = Given {
+            params: self.params.clone(),
+            bases: Some(&bases),
+        };
+        echelon_playbooks::read_with(text, &given)
+    }
 }
 
 fn verdict(file: &Path, read: &Result<Checked, Faults>) -> Vec<Line> {
@@ -86,7 +122,8 @@ fn faults(file: &Path, read: &Result<Checked, Faults>) -> io::Result<Vec<Value>>
     };
     let listed = faults.iter().map(|fault| {
         let mut value = serde_json::to_value(fault).map_err(io::Error::other)?;
-        value["file"] = file.display().to_string().into();
+        let source = fault.source.clone().unwrap_or_else(|| file.display().to_string());
+        value["file"] = source.into();
         Ok(value)
     });
     listed.collect()
@@ -94,7 +131,7 @@ fn faults(file: &Path, read: &Result<Checked, Faults>) -> io::Result<Vec<Value>>
 
 pub(super) async fn run(verb: PlaybookVerb, mut session: Session<'_>) -> Outcome {
     match verb {
-        PlaybookVerb::Lint { files, output } => lint(&files, output, session.console),
+        PlaybookVerb::Lint { files, reading, output } => lint(&files, &reading, output, session.console),
         PlaybookVerb::Push { file, dry_run, output } => push(&file, dry_run, output.output, session).await,
         PlaybookVerb::List { limit, output } => {
             let request = ListPlaybooksRequest::default;

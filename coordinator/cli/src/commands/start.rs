@@ -49,7 +49,7 @@ fn request(args: &Start, id: &str, now: &Zoned) -> Result<CreateRolloutRequest, 
             .as_ref()
             .map(|plan| name::within("plans", plan))
             .unwrap_or_default(),
-        what: args.what(),
+        what: args.what()?,
         start_time: start_time.map(when::wire),
         request_id: id.into(),
         if_running: args.if_running.map_or(IfRunning::Unspecified, IfRunning::from).into(),
@@ -61,12 +61,16 @@ fn request(args: &Start, id: &str, now: &Zoned) -> Result<CreateRolloutRequest, 
 /// A stale plan is made anew with the same words; only we know them.
 fn refused(status: tonic::Status, args: &Start, id: &str) -> Error {
     let mut error = unanswered(status.into(), id);
-    if let (Exit::Conflict, Some(what)) = (error.exit, args.what())
+    if let (Exit::Conflict, Ok(Some(what))) = (error.exit, args.what())
         && error.what.contains("STALE_PLAN")
     {
+        let params: Vec<String> = args.params.iter().map(|param| format!(" {param}")).collect();
         error.next = Some(format!(
-            "echelon plan {} --release {} --playbook {}",
-            what.app, what.release, what.playbook
+            "echelon plan {} --release {} --playbook {}{}",
+            what.app,
+            what.release,
+            what.playbook,
+            params.concat()
         ));
     }
     error

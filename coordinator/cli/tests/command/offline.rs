@@ -150,3 +150,48 @@ async fn the_shipped_playbooks_are_valid() {
         assert!(ran.out.contains("is valid"), "{ran:?}");
     }
 }
+
+#[tokio::test]
+async fn lint_reads_a_playbook_with_values_and_with_what_it_extends() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (_, library) = echelon_playbooks::LIBRARY[0];
+    let base = library
+        .replace(
+            "name: systemd-rolling",
+            "name: web-base\nparams: { hosts: { type: number } }",
+        )
+        .replace("max_parallel: 25", "max_parallel: \"${{ params.hosts }}\"");
+    let base = file("base.yaml", &base);
+    let web = "name: web\nversion: 1\nextends: web-base@1\nparams: { hosts: { type: number } }\n\
+               with: { hosts: \"${{ params.hosts }}\" }\n";
+    let web = file("web.yaml", web);
+    let ran = run(&["playbook", "lint", &web]).await;
+    assert!(
+        ran.exit == 2 && ran.out.contains("error[E063]") && ran.out.contains("--base FILE"),
+        "{ran:?}"
+    );
+    let ran = run(&["playbook", "lint", &web, "--base", &base]).await;
+    assert!(ran.exit == 0 && ran.out.contains("web@1 is valid"), "{ran:?}");
+    let ran = run(&["playbook", "lint", &web, "--base", &base, "--param", "hosts=0"]).await;
+    assert!(ran.exit == 2 && ran.out.contains("--> web-base@1:"), "{ran:?}");
+    let line = [
+        "playbook", "lint", &web, "--base", &base, "--param", "hosts=0", "--output", "json",
+    ];
+    let faults: serde_json::Value = serde_json::from_str(&run(&line).await.out).unwrap();
+    assert_eq!(
+        (&faults[0]["file"], &faults[0]["source"]),
+        (&"web-base@1".into(), &"web-base@1".into())
+    );
+    let ran = run(&["playbook", "lint", &web, "--param", "hosts"]).await;
+    assert!(ran.exit == 2 && ran.err.contains("NAME=VALUE"), "{ran:?}");
+    let ran = run(&["playbook", "lint", &web, "--base", &web]).await;
+    assert!(
+        ran.exit == 2 && ran.err.contains("web.yaml is not a valid playbook"),
+        "{ran:?}"
+    );
+}

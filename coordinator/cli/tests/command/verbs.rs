@@ -123,13 +123,25 @@ async fn a_plan_is_shown_saved_and_has_its_exit_code() {
         ..Plan::default()
     };
     let line = "plan web --release 1.1.0 --playbook web --detailed-exitcode --output json";
-    fake.record::<CreatePlanRequest, _>("create_plan", plan(1));
+    let asked = fake.record::<CreatePlanRequest, _>("create_plan", plan(1));
     let file = fake.pki.path("plan.json");
     let ran = run(&fake, &format!("{line} --out {}", file.display())).await;
     assert_eq!(ran.exit, 10, "{ran:?}");
     assert_eq!(json(&ran.out)["name"], "plans/p1");
     assert_eq!(json(&std::fs::read_to_string(file).unwrap()), json(&ran.out));
-    assert_eq!(run(&fake, "plan web --release 1.1.0 --playbook web").await.exit, 0);
+    let params = "plan web --release 1.1.0 --playbook web --param port=80 --param url=http://x/?a=b";
+    assert_eq!(run(&fake, params).await.exit, 0);
+    let given = asked.lock().unwrap()[1].params.clone();
+    assert_eq!(
+        (given["port"].as_str(), given["url"].as_str(), given.len()),
+        ("80", "http://x/?a=b", 2)
+    );
+    let twice = run(&fake, &format!("{params} --param port=81")).await;
+    assert!(
+        twice.exit == 2 && twice.err.contains("--param port is given twice"),
+        "{twice:?}"
+    );
+    assert_eq!(asked.lock().unwrap().len(), 2, "nothing was asked");
     fake.record::<CreatePlanRequest, _>("create_plan", plan(0));
     assert_eq!(run(&fake, line).await.exit, 0);
 }

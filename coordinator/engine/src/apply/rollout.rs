@@ -10,10 +10,10 @@ use echelon_proto::{HostId, RolloutId, Time};
 use crate::{
     effect::Key,
     engine::Engine,
-    plan::Plan,
+    plan::{Body, Plan},
     record::Record,
     rollout::{Activity, Back, Hold, HoldKind, Lane, LaneStage, Rollout, Run, Settled, Status, Wave},
-    state::Map,
+    state::{Map, Pushed},
 };
 
 pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
@@ -41,8 +41,12 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
         | Record::GateReopened { .. }
         | Record::BakeCut { .. } => gate::apply(rollout, now, record),
         Record::RolloutStarted { plan, .. } => {
-            let plan = engine.state.plans.get(plan).cloned();
-            start(rollout, now, plan);
+            if let Some(plan) = engine.state.plans.get(plan) {
+                let Body { playbook, version, .. } = &plan.body;
+                let pushed = engine.state.playbooks.get(playbook).and_then(|all| all.get(version));
+                by_plan(rollout, plan, pushed);
+            }
+            start(rollout, now);
         }
         _ => whole(rollout, now, record),
     }
@@ -74,7 +78,10 @@ fn create(engine: &mut Engine, now: Time, record: &Record) {
     let Some(pushed) = engine.state.playbook(&plan.body.playbook, Some(plan.body.version)) else {
         return;
     };
-    let playbook = Arc::new(pushed.playbook.clone());
+    let playbook = match &plan.playbook {
+        Some(with_values) => Arc::clone(with_values),
+        None => Arc::new(pushed.playbook.clone()),
+    };
     engine.state.rollouts_made = *number;
     engine.state.active.insert(*number, rollout.clone());
     if let Some(request) = request_id {
@@ -127,10 +134,17 @@ fn forget(engine: &mut Engine, id: &RolloutId) {
     engine.state.rollouts.remove_mut(id);
 }
 
-fn start(rollout: &mut Rollout, now: Time, plan: Option<Arc<Plan>>) {
-    if let Some(plan) = plan {
-        rollout.plan = plan;
+/// The plan may be a newer one than the rollout was created with, and by a newer version of the playbook.
+fn by_plan(rollout: &mut Rollout, plan: &Arc<Plan>, pushed: Option<&Arc<Pushed>>) {
+    if let Some(with_values) = &plan.playbook {
+        rollout.playbook = Arc::clone(with_values);
+    } else if let Some(pushed) = pushed.filter(|pushed| pushed.playbook.digest != rollout.playbook.digest) {
+        rollout.playbook = Arc::new(pushed.playbook.clone());
     }
+    rollout.plan = Arc::clone(plan);
+}
+
+fn start(rollout: &mut Rollout, now: Time) {
     rollout.status = Status::Running;
     rollout.started = Some(now);
     let lane = |lane: &crate::plan::LanePlan| Lane {

@@ -32,13 +32,24 @@ pub(super) fn release(engine: &Engine, by: &Person, artifact: &Artifact) -> Resu
     }
 }
 
-pub(super) fn playbook(engine: &Engine, by: &Person, playbook: &Playbook, text: &str) -> Result<Vec<Record>, Refusal> {
-    if text.len() > PLAYBOOK_BYTES_MAX {
+pub(super) fn playbook(
+    engine: &Engine,
+    by: &Person,
+    playbook: &Playbook,
+    (text, base): (&str, Option<&str>),
+) -> Result<Vec<Record>, Refusal> {
+    if text.len().max(base.map_or(0, str::len)) > PLAYBOOK_BYTES_MAX {
         return Err(Reason::Invalid.refusal(format!("a playbook is at most {PLAYBOOK_BYTES_MAX} bytes")));
     }
     let versions = engine.state().playbooks.get(&playbook.name);
     match versions.and_then(|versions| versions.get(&playbook.version)) {
-        Some(known) if known.playbook.digest == playbook.digest => Ok(Vec::new()),
+        Some(known) if known.playbook.digest == playbook.digest && known.playbook.base == playbook.base => Ok(Vec::new()),
+        // Echelon's own library has changed since.
+        Some(known) if known.playbook.digest == playbook.digest => Err(Reason::AlreadyExists.refusal(format!(
+            "playbook {}@{} is known since {} with another text of what it extends, and keeps that: to take over the new one, \
+             give it a new version",
+            playbook.name, playbook.version, known.at
+        ))),
         Some(known) => {
             let newest = versions
                 .and_then(|versions| versions.keys().last())
@@ -55,6 +66,7 @@ pub(super) fn playbook(engine: &Engine, by: &Person, playbook: &Playbook, text: 
         None => Ok(vec![Record::PlaybookPushed {
             playbook: Box::new(playbook.clone()),
             text: text.into(),
+            base: base.map(str::to_owned),
             by: by.clone(),
         }]),
     }

@@ -87,7 +87,12 @@ fn same_again(engine: &Engine, start: &Start, id: &RolloutId) -> Result<Decision
     let known = engine.state().rollouts.get(id);
     let is_same = known.is_none_or(|rollout| match &start.what {
         What::Plan(plan) => rollout.plan.id == *plan,
-        What::Request(request) => rollout.app == request.app && rollout.release == request.release,
+        What::Request(request) => {
+            let asked = rollout.replan.as_ref().map(|asked| &asked.params);
+            rollout.app == request.app
+                && rollout.release == request.release
+                && asked.is_none_or(|params| *params == request.params)
+        }
     });
     match is_same {
         true => Ok(Decision {
@@ -140,6 +145,11 @@ fn again(plan: &Plan) -> String {
     }
     if body.hosts.len() > HOSTS_SAID_MAX {
         command.push_str(" --host ...");
+    }
+    let params = plan.playbook.iter().flat_map(|playbook| &playbook.params);
+    for (name, param) in params.filter(|(_, param)| param.value != param.default) {
+        let value = param.value.as_deref().unwrap_or_default().replace('\'', r"'\''");
+        command.push_str(&format!(" --param '{name}={value}'"));
     }
     command
 }

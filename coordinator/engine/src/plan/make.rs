@@ -10,7 +10,8 @@ use echelon_playbooks::{
 use echelon_proto::{Datacenter, Digest, HostId, OperationName, Person, PhaseName, PlanId, Pool, Span, Time, WaveName};
 
 use super::{
-    Body, HostPlan, LanePlan, Pace, Plan, PoolPlan, WavePlan, groups::portions, spread::spread, standby, waves,
+    Body, HostPlan, LanePlan, Pace, Plan, PoolPlan, WavePlan, bind::Bound, groups::portions, spread::spread, standby,
+    waves,
 };
 use crate::{
     command::{Artifact, PlanRequest},
@@ -21,9 +22,11 @@ use crate::{
 };
 
 /// Makes the plan, or says what is in its way: an unknown release or playbook, a selector that finds too few or too
-/// many, a host from which the goal cannot be reached, that lacks a label, or for which a `when` cannot be told.
+/// many, a parameter without a value, a host from which the goal cannot be reached, that lacks a label, or for which a
+/// `when` cannot be told.
 pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Result<Plan, Refusal> {
-    let source = Source::find(state, request)?;
+    let bound = Bound::find(state, request)?;
+    let source = Source::find(&bound, request)?;
     let fleet = source.select(state, request)?;
     let only = only(request, &fleet)?;
     let (mut skipped, mut left_out) = (Vec::new(), Vec::new());
@@ -60,6 +63,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
         hosts: only.into_iter().cloned().collect(),
         skipped,
         left_out,
+        params: bound.values(),
     };
     let fingerprint = fingerprint(&body, &lanes);
     let id = PlanId::new(format!("p-{}", fingerprint.short())).expect("hex digits are a name");
@@ -70,6 +74,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
         by: by.clone(),
         body,
         lanes,
+        playbook: bound.with_values,
     })
 }
 
@@ -114,29 +119,8 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn find(state: &'a State, request: &'a PlanRequest) -> Result<Self, Refusal> {
-        let PlanRequest {
-            app,
-            release,
-            playbook: name,
-            version,
-            ..
-        } = request;
-        let artifact = state
-            .release(app, release)
-            .map(|known| &known.artifact)
-            .ok_or_else(|| {
-                Reason::NotFound.refusal(format!(
-                "there is no release {release} of {app}: make it known with `echelon release create {app} {release}`"
-            ))
-            })?;
-        let pushed = state.playbook(name, *version).ok_or_else(|| {
-            let version = version.map(|version| format!("@{version}")).unwrap_or_default();
-            Reason::NotFound.refusal(format!(
-                "there is no playbook {name}{version}: push it with `echelon playbook push FILE`"
-            ))
-        })?;
-        let playbook = &pushed.playbook;
+    fn find(bound: &'a Bound<'a>, request: &'a PlanRequest) -> Result<Self, Refusal> {
+        let (playbook, name) = (bound.playbook(), &request.playbook);
         let deploy = &playbook
             .stages
             .first()
@@ -152,7 +136,7 @@ impl<'a> Source<'a> {
         })?;
         Ok(Self {
             playbook,
-            artifact,
+            artifact: bound.artifact,
             deploy,
             operation_name,
             operation,

@@ -12,8 +12,8 @@ use echelon_engine::{
     event::PhaseResult,
     view,
 };
-use echelon_playbooks::model::Place;
-use echelon_proto::{PlanId, Span};
+use echelon_playbooks::model::{Action, Place};
+use echelon_proto::{ParamName, PlanId, Span};
 
 use crate::world::{World, name, person};
 
@@ -152,6 +152,7 @@ impl Script {
             ["explain", rollout] => return self.explain(rollout),
             ["account", rollout] => return self.account(rollout),
             ["owed"] => return self.owed(),
+            ["does", host] => return self.does(host),
             [span] if span.starts_with('+') => self.world.pass(name(&span[1..])),
             [verb, rollout, rest @ ..] => self.act(verb, rollout, rest),
             _ => panic!("no such line: {words:?}"),
@@ -215,6 +216,10 @@ impl Script {
                 ("if", "refuse") => start.if_running = IfRunning::Refuse,
                 ("if", "attach") => start.if_running = IfRunning::Attach,
                 ("if", "supersede") => start.if_running = IfRunning::Supersede,
+                (name, value) if name.starts_with("--") => {
+                    let setting = setting(&format!("{name}={value}"));
+                    self.request(&mut start).params.extend([setting]);
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -234,7 +239,10 @@ impl Script {
     fn plan(&mut self, words: &[&str]) {
         let mut request = self.world.request(words[0], &self.playbook);
         for word in &words[1..] {
-            request.hosts.push(name(word.strip_prefix("host=").unwrap()));
+            match word.strip_prefix("host=") {
+                Some(host) => request.hosts.push(name(host)),
+                None => request.params.extend([setting(word)]),
+            }
         }
         self.plan_of(request);
     }
@@ -266,6 +274,11 @@ impl Script {
                     .unwrap();
                 }
             }
+        }
+        let params = plan.body.params.iter();
+        let params: Vec<_> = params.map(|(name, value)| format!(" {name}={value}")).collect();
+        if !params.is_empty() {
+            writeln!(self.out, "  with{}", params.concat()).unwrap();
         }
         for (what, hosts) in [("at the goal", &plan.body.skipped), ("left out", &plan.body.left_out)] {
             let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
@@ -381,6 +394,17 @@ impl Script {
         }
     }
 
+    fn does(&mut self, host: &str) {
+        let orders = self.world.orders();
+        let order = orders.iter().find(|order| order.fence.host.as_str() == host);
+        let order = order.unwrap_or_else(|| panic!("nothing is owed to {host}"));
+        let what = match &order.action {
+            Some(Action::Run(run)) => run.argv.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            other => serde_json::to_string(other).unwrap(),
+        };
+        writeln!(self.out, "  {}: {what}", order.fence.phase).unwrap();
+    }
+
     fn owed(&mut self) {
         for effect in self.world.engine.owed().values() {
             match effect.as_ref() {
@@ -410,4 +434,10 @@ impl Script {
             }
         }
     }
+}
+
+/// `--port=80`
+fn setting(word: &str) -> (ParamName, String) {
+    let (param, value) = word.trim_start_matches("--").split_once('=').unwrap();
+    (name(param), value.to_owned())
 }

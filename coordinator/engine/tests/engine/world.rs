@@ -13,7 +13,7 @@ use echelon_engine::{
     rollout::{LaneStage, Settled},
     view,
 };
-use echelon_playbooks::Playbook;
+use echelon_playbooks::{BaseName, Given, Playbook, read_with};
 use echelon_proto::{App, Digest, HostId, Label, Person, RolloutId, Span, Time};
 
 pub(crate) const APP: &str = "web";
@@ -185,18 +185,28 @@ impl World {
 
     /// The playbook of this text, changed by these lines (`tuning.rs`).
     pub(crate) fn playbook(&mut self, text: &str, lines: &[String]) {
-        let mut playbook = echelon_playbooks::read(text)
-            .unwrap_or_else(|faults| panic!("{faults}"))
-            .playbook;
+        let state = self.engine.state();
+        let bases = |base: &BaseName| Some(state.playbook(&base.name, Some(base.version))?.text.clone());
+        let given = Given {
+            bases: Some(&bases),
+            ..Given::default()
+        };
+        let checked = read_with(text, &given).unwrap_or_else(|faults| panic!("{faults}"));
+        let mut playbook = checked.playbook;
         lines.iter().for_each(|line| tune(&mut playbook, line));
-        self.push(playbook, text);
+        self.push_with(playbook, text, checked.base);
     }
 
     /// A playbook that need not be one that the linter lets through.
     pub(crate) fn push(&mut self, playbook: Playbook, text: &str) {
+        self.push_with(playbook, text, None);
+    }
+
+    fn push_with(&mut self, playbook: Playbook, text: &str, base: Option<String>) {
         let command = Command::PushPlaybook {
             playbook: Box::new(playbook),
             text: text.into(),
+            base,
         };
         self.command("root", command).unwrap();
     }
@@ -210,6 +220,7 @@ impl World {
             operation: None,
             datacenters: Vec::new(),
             hosts: Vec::new(),
+            params: BTreeMap::new(),
         }
     }
 
