@@ -30,12 +30,8 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
         })
     };
     if known.is_lost(turn.now, turn.engine.config.unreachable_after) {
-        let text = format!("not reachable since {}", known.since);
-        return match rollout.playbook.hosts.unreachable {
-            Unreachable::Debt => settle(Settled::Debt, text),
-            Unreachable::Fail => settle(Settled::Failed, text),
-            Unreachable::Wait => None,
-        };
+        let settled = lost(rollout.playbook.hosts.unreachable)?;
+        return settle(settled, format!("not reachable since {}", known.since));
     }
     let waits = run.not_before.is_some_and(|at| at > turn.now) || known.busy.is_some() || run.timed_out.is_some();
     if !known.is_attached() || waits {
@@ -90,6 +86,15 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
         note: note(rollout, phase, is_for, guarded),
         guarded,
     })
+}
+
+/// What becomes of a host that has been out of reach for too long; `None`: it is waited for.
+fn lost(rule: Unreachable) -> Option<Settled> {
+    match rule {
+        Unreachable::Debt => Some(Settled::Debt),
+        Unreachable::Fail => Some(Settled::Failed),
+        Unreachable::Wait => None,
+    }
 }
 
 /// Why the phase is not simply run, if it is not.

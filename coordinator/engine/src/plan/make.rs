@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     command::{Artifact, PlanRequest},
+    desired::Wishes,
     host::Host,
     refusal::{Reason, Refusal},
     site::{self, Errand},
@@ -29,6 +30,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
     let source = Source::find(&bound, request)?;
     let fleet = source.select(state, request)?;
     let only = only(request, &fleet)?;
+    let wishes = Wishes::of(state, &request.app);
     let (mut skipped, mut left_out) = (Vec::new(), Vec::new());
     let mut lanes = Vec::new();
     for (datacenter, hosts) in fleet {
@@ -37,7 +39,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
         let asked = |host: &&Host| only.is_empty() || only.contains(&host.id);
         let hosts = hosts.into_iter().filter(asked).collect();
         for host in spread(hosts, &source.deploy.spread_by) {
-            match source.part(state, host)? {
+            match source.part(state, &wishes, host)? {
                 Part::Goes(planned) if planned.stop_before_service => standby.push(planned),
                 Part::Goes(planned) => going.push((host, planned)),
                 Part::AtGoal => skipped.push(host.id.clone()),
@@ -193,7 +195,7 @@ impl<'a> Source<'a> {
     }
 
     /// The host's part.
-    fn part(&self, state: &State, host: &Host) -> Result<Part, Refusal> {
+    fn part(&self, state: &State, wishes: &Wishes<'_>, host: &Host) -> Result<Part, Refusal> {
         let machine = &self.playbook.machine;
         let standing = host.standings.get(&self.artifact.app);
         let stands = standing.map_or(&machine.initial, |standing| &standing.state);
@@ -218,7 +220,7 @@ impl<'a> Source<'a> {
             return Ok(Part::LeftOut);
         }
         let stays_out = !standby::is_meant_to_serve(self.operation)
-            && standby::is_out_on_purpose(state, &self.artifact.app, machine, host);
+            && standby::is_out_on_purpose(state, wishes, machine, &self.artifact.app, host);
         let phases = if stays_out {
             standby::before_service(machine, way)
         } else {

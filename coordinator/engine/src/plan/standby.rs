@@ -8,15 +8,20 @@
 //! Worked example: `stopped` on 1.0 with `install, start, check` before it. It goes `install, start` and stands `running`
 //! on 1.1; `check` would have made it serve.
 //!
-//! Edge cases: a host left half-way by a rollout that failed or was stopped, or with an error, is not out on purpose: it
-//! is brought to the goal. One that has never heard of the app is not out, it is not there yet. One that serves again by
+//! On purpose is what is desired of the host: a state that does not serve, because the last word on it was an operation
+//! that leads there. Of a host of which nothing is desired (its last rollout is older than that is kept), it is what the
+//! newest rollout that touched it ended well with.
+//!
+//! Edge cases: a host left half-way by a rollout that failed or was stopped is not out on purpose: it is brought to the
+//! goal. One that has never heard of the app is not out, it is not there yet. One that serves again by
 //! the time its turn comes is treated as any other. An operation that keeps the release and passes nothing on the way
 //! (`start: { to: serving, release: same }`) can only be meant to put hosts into service, so it does.
 
 use echelon_playbooks::model::{Machine, Operation, ReleaseGoal, Traffic};
-use echelon_proto::{App, PhaseName, WaveName};
+use echelon_proto::{App, PhaseName, StateName, WaveName};
 
 use crate::{
+    desired::Wishes,
     host::{Host, Serving, Standing},
     rollout::{Run, Settled, Status},
     state::State,
@@ -28,19 +33,21 @@ pub(super) fn wave() -> WaveName {
 }
 
 /// Whether somebody wanted the host out of service, as far as this app is concerned.
-#[must_use]
-pub fn is_out_on_purpose(state: &State, app: &App, machine: &Machine, host: &Host) -> bool {
+pub(super) fn is_out_on_purpose(state: &State, wishes: &Wishes<'_>, machine: &Machine, app: &App, host: &Host) -> bool {
     let Some(standing) = host.standings.get(app) else {
         return false;
     };
-    let is_out = standing.state != machine.initial && !serves(machine, standing);
-    is_out && standing.error.is_none() && !left_half_way(state, app, host)
+    is_out(machine, &standing.state)
+        && match wishes.on(host) {
+            Some(wish) => is_out(&wish.goal.playbook.machine, &wish.state),
+            None => standing.error.is_none() && !left_half_way(state, app, host),
+        }
 }
 
-fn serves(machine: &Machine, standing: &Standing) -> bool {
-    match machine.traffic(&standing.state) {
-        Traffic::Full => true,
-        Traffic::None | Traffic::Leaving => false,
+fn is_out(machine: &Machine, state: &StateName) -> bool {
+    match machine.traffic(state) {
+        Traffic::Full => false,
+        Traffic::None | Traffic::Leaving => *state != machine.initial,
     }
 }
 

@@ -27,7 +27,7 @@ impl Script {
             };
             let wish = row.wish.as_ref();
             let desired = place(
-                wish.map(|wish| wish.goal.state.to_string()),
+                wish.map(|wish| wish.state.to_string()),
                 wish.and_then(|wish| wish.release.as_ref()).map(ToString::to_string),
             );
             let live = place(
