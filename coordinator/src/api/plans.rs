@@ -156,7 +156,7 @@ fn lane(state: &State, lane: &LanePlan, max_parallel: u32) -> wire::PlannedLane 
     wire::PlannedLane {
         datacenter: lane.datacenter.to_string(),
         waves: lane.waves.iter().map(wave).collect(),
-        max_parallel,
+        max_parallel: lane.pace.map_or(max_parallel, |pace| pace.max_parallel),
         capacity: lane.capacity.iter().map(|pool| capacity(state, pool)).collect(),
     }
 }

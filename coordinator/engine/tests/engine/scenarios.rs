@@ -92,11 +92,7 @@ impl Script {
                 }
                 self.told = self.world.journal.len();
             }
-            ["host", datacenter, host, pool, labels @ ..] => {
-                let labels: Vec<_> = labels.iter().map(|label| label.split_once('=').unwrap()).collect();
-                self.world.host_with(datacenter, host, pool, &labels);
-                self.told = self.world.journal.len();
-            }
+            ["host", datacenter, host, pool, labels @ ..] => self.host(datacenter, host, pool, labels),
             ["with", change @ ..] => self.with.push(change.join(" ")),
             ["releases", releases @ ..] => releases.iter().for_each(|release| self.world.release(release)),
             ["playbook", playbook, edits @ ..] => {
@@ -158,6 +154,12 @@ impl Script {
             _ => panic!("no such line: {words:?}"),
         }
         self.tell();
+    }
+
+    fn host(&mut self, datacenter: &str, host: &str, pool: &str, labels: &[&str]) {
+        let labels: Vec<_> = labels.iter().map(|label| label.split_once('=').unwrap()).collect();
+        self.world.host_with(datacenter, host, pool, &labels);
+        self.told = self.world.journal.len();
     }
 
     /// What happened since the last line.

@@ -1,7 +1,10 @@
 //! An engine with a made-up fleet around it: hosts that do as they are told, a clock that is moved by hand, a journal in
 //! memory. After every step the invariants that hold at any time are checked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+};
 
 use crate::{rules, tuning::tune};
 use echelon_engine::{
@@ -88,7 +91,8 @@ impl World {
             let host = event.host.map(|host| host.to_string()).unwrap_or_default();
             let phase = event.phase.map(|phase| phase.to_string()).unwrap_or_default();
             let (at, rollout, kind, text) = (self.now.0, event.rollout, event.kind, event.text);
-            eprintln!("{at} {rollout} {kind} {host} {phase}: {text}");
+            // Past the harness, which would keep it until the test has ended.
+            writeln!(std::io::stderr(), "{at} {rollout} {kind} {host} {phase}: {text}").unwrap();
         }
     }
 
