@@ -25,7 +25,8 @@ pub(crate) fn apply(engine: &mut Engine, now: Time, record: &Record) {
         | Record::TokenCreated { .. }
         | Record::HostJoined { .. }
         | Record::HostAttached { .. }
-        | Record::HostDetached { .. } => fleet::apply(engine, now, record),
+        | Record::HostDetached { .. }
+        | Record::MonitorChanged { .. } => fleet::apply(engine, now, record),
         Record::ReleaseCreated { artifact, by } => {
             let mut releases = engine.state.releases.get(&artifact.app).cloned().unwrap_or_default();
             let release = Release {

@@ -12,6 +12,7 @@ use crate::{
     command::Command,
     engine::{Decision, Engine, Reply},
     event::Event,
+    monitor,
     record::Record,
     refusal::Refusal,
 };
@@ -29,7 +30,12 @@ pub(crate) fn decide(engine: &Engine, now: Time, event: &Event) -> Result<Decisi
             watch,
             healthy,
             message,
-        } => Ok(done(report::health(engine, host, watch, *healthy, message))),
+        } => {
+            let of_state = monitor::heard(engine, host, watch, *healthy, message);
+            Ok(done(of_state.unwrap_or_else(|| {
+                report::health(engine, host, watch, *healthy, message)
+            })))
+        }
         Event::NotificationSettled { number, delivered } => {
             let owed = engine.state().notifications.contains_key(number);
             let record = Record::NotificationSettled {

@@ -8,7 +8,7 @@
 //! | in progress | a rollout is at work on the host: what stands there is about to change |
 //! | unreachable | the host has no session: what is known is old |
 //! | unexpected | the app stands there and nothing says that it should |
-//! | error | its last phase failed there |
+//! | error | its last phase failed there, or the monitor of its state fails |
 //! | missing | it should stand there and does not |
 //! | wrong release | it stands on another release, in whatever state |
 //! | wrong state | it stands on the release, in another state; or stands there and was removed |
@@ -22,7 +22,7 @@ use echelon_proto::{App, Datacenter, HostId, ReleaseName, StateName};
 
 use crate::{
     desired::{Wish, Wishes},
-    host::{Host, Serving, Standing},
+    host::{Host, Serving, Standing, Unwell},
     state::State,
 };
 
@@ -156,7 +156,7 @@ fn row<'a>(app: &'a App, host: &'a Host, wishes: &Wishes<'_>) -> Option<Row<'a>>
     let (verdict, why) = match working {
         Some(rollout) => (Verdict::InProgress, format!("{rollout} is at work on it")),
         None if !host.is_attached() => (Verdict::Unreachable, format!("not reachable since {}", host.since)),
-        None => judge(wish.as_ref(), known, live),
+        None => judge(wish.as_ref(), known, live, host.unwell(app)),
     };
     Some(Row {
         app,
@@ -175,12 +175,23 @@ fn is_there(standing: &Standing, wish: Option<&Wish>) -> bool {
 }
 
 /// What is known of a reachable host that no rollout works on. `live` is `known` where it is more than nothing.
-fn judge(wish: Option<&Wish>, known: Option<&Standing>, live: Option<&Standing>) -> (Verdict, String) {
+fn judge(
+    wish: Option<&Wish>,
+    known: Option<&Standing>,
+    live: Option<&Standing>,
+    unwell: Option<&Unwell>,
+) -> (Verdict, String) {
     let Some(wish) = wish else {
         return (Verdict::Unexpected, "nothing says that it should be there".into());
     };
     if let Some(error) = known.and_then(|standing| standing.error.as_ref()) {
         return (Verdict::Error, error.clone());
+    }
+    if let Some(unwell) = unwell {
+        return (
+            Verdict::Error,
+            format!("its monitor fails since {}: {}", unwell.since, unwell.message),
+        );
     }
     let Some(live) = live else {
         return (

@@ -14,8 +14,10 @@ use crate::{command::Artifact, host::Standing, notice::Occasion};
 pub enum Key {
     /// A phase on a host.
     Order(HostId, RolloutId),
-    /// A probe on a host.
+    /// A probe on a host, for a gate.
     Watch(HostId, RolloutId),
+    /// A probe on a host, for the state in which the app stands there.
+    Monitor(HostId, App),
     /// Word to the outside.
     Notify(u64),
 }

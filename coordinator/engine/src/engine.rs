@@ -11,6 +11,7 @@ use crate::{
     desired,
     effect::{Effect, Key},
     event::Event,
+    monitor,
     notice::notice,
     record::Record,
     refusal::Refusal,
@@ -107,6 +108,7 @@ impl Engine {
     /// No policy: what the record says becomes so.
     pub fn apply(&mut self, now: Time, record: &Record) {
         crate::apply::apply(self, now, record);
+        monitor::refresh(self, record);
     }
 
     /// Decides on an event and applies what follows.

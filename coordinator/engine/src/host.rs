@@ -33,6 +33,20 @@ pub struct Host {
     pub standings: BTreeMap<App, Standing>,
     /// What runs on it now: one rollout at a time, and until when it is out of traffic.
     pub busy: Option<Busy>,
+    /// Apps whose state's monitor fails.
+    #[serde(default)]
+    pub unwell: BTreeMap<App, Unwell>,
+}
+
+/// What the monitor of a state sees on a host that it does not hold on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwell {
+    /// In which state.
+    pub state: StateName,
+    /// What it saw.
+    pub message: String,
+    /// Since when.
+    pub since: Time,
 }
 
 /// A phase that runs on a host.
@@ -107,7 +121,14 @@ impl Host {
         !self.is_attached() && now.since(self.since) >= unreachable_after
     }
 
-    /// Reachable, something is there, and all that is there serves.
+    /// What the app's monitor sees, where it does not hold in the state in which the app stands.
+    #[must_use]
+    pub fn unwell(&self, app: &App) -> Option<&Unwell> {
+        let standing = self.standings.get(app)?;
+        self.unwell.get(app).filter(|unwell| unwell.state == standing.state)
+    }
+
+    /// Reachable, something is there, and all that is there serves and is well.
     #[must_use]
     pub fn in_service(&self) -> bool {
         let serves = |serving: &Serving| *serving == Serving::Full;
@@ -117,6 +138,7 @@ impl Host {
             .map(|standing| standing.traffic)
             .filter(|t| *t != Serving::Absent);
         self.is_attached()
+            && self.standings.keys().all(|app| self.unwell(app).is_none())
             && !self.busy.as_ref().is_some_and(|busy| busy.out_of_service)
             && there
                 .next()

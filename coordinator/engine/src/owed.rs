@@ -13,7 +13,7 @@ use crate::{
     command::Artifact,
     effect::{Effect, Key, Order, Watch},
     engine::Engine,
-    invariant,
+    invariant, monitor,
     rollout::{Current, LaneStage, Note, Rollout, Run, Settled},
     state::State,
 };
@@ -32,6 +32,7 @@ impl Engine {
         });
         let notify = self.state.notifications.keys().map(|number| Key::Notify(*number));
         keys.chain(notify)
+            .chain(monitor::keys(&self.state))
             .filter_map(|key| effect(&self.state, &key).map(|effect| (key, Arc::new(effect))))
             .collect()
     }
@@ -55,6 +56,7 @@ fn effect(state: &State, key: &Key) -> Option<Effect> {
     match key {
         Key::Order(host, rollout) => order(state, host, state.rollouts.get(rollout)?).map(Effect::Order),
         Key::Watch(host, rollout) => watch(state, host, state.rollouts.get(rollout)?).map(Effect::Watch),
+        Key::Monitor(host, app) => monitor::watch(state, host, app).map(Effect::Watch),
         Key::Notify(number) => state.notifications.get(number).cloned().map(Effect::Notify),
     }
 }

@@ -6,7 +6,7 @@ use echelon_playbooks::{
     model::{OnTimeout, Rule},
 };
 use echelon_proto::{
-    Datacenter, Digest, GateName, HostId, Person, PhaseName, PlanId, ReleaseName, RequestId, RolloutId, Time,
+    App, Datacenter, Digest, GateName, HostId, Person, PhaseName, PlanId, ReleaseName, RequestId, RolloutId, Time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -256,6 +256,13 @@ pub enum Record {
         by: Person,
         reason: String,
     },
+    /// What the monitor of a state says of a host changed.
+    MonitorChanged {
+        host: HostId,
+        app: App,
+        healthy: bool,
+        message: String,
+    },
     /// A probe's answer changed.
     HealthChanged {
         rollout: RolloutId,
@@ -313,6 +320,7 @@ impl Record {
             | Self::HostJoined { .. }
             | Self::HostAttached { .. }
             | Self::HostDetached { .. }
+            | Self::MonitorChanged { .. }
             | Self::ReleaseCreated { .. }
             | Self::PlaybookPushed { .. }
             | Self::PlanMade { .. }

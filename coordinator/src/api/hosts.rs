@@ -93,7 +93,7 @@ fn to_wire(state: &State, host: &Host, now: Time) -> wire::Host {
             .collect(),
         attached: host.is_attached(),
         in_service: host.in_service(),
-        standings: host.standings.iter().map(|(app, on)| standing(app, on)).collect(),
+        standings: host.standings.iter().map(|(app, on)| standing(host, app, on)).collect(),
         agent_version: host.version.clone(),
         last_seen_time: Some(convert::stamp(if host.is_attached() { now } else { host.since })),
         running: running(state, host).unwrap_or_default(),
@@ -108,12 +108,16 @@ fn running(state: &State, host: &Host) -> Option<String> {
     Some(format!("{rollout} {} {}", current.phase, current.attempt))
 }
 
-fn standing(app: &App, standing: &Standing) -> wire::Standing {
+fn standing(host: &Host, app: &App, standing: &Standing) -> wire::Standing {
+    let unwell = || {
+        host.unwell(app)
+            .map(|unwell| format!("its monitor fails: {}", unwell.message))
+    };
     wire::Standing {
         app: app.to_string(),
         state: standing.state.to_string(),
         release: convert::text(standing.release.as_ref()),
         previous: convert::text(standing.previous.as_ref()),
-        error: standing.error.clone().unwrap_or_default(),
+        error: standing.error.clone().or_else(unwell).unwrap_or_default(),
     }
 }

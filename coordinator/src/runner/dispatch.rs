@@ -84,7 +84,7 @@ impl Dispatch {
 
 fn host_of(key: &Key) -> Option<&HostId> {
     match key {
-        Key::Order(host, _) | Key::Watch(host, _) => Some(host),
+        Key::Order(host, _) | Key::Watch(host, _) | Key::Monitor(host, _) => Some(host),
         Key::Notify(_) => None,
     }
 }

@@ -57,7 +57,7 @@ impl Notify {
                 (Key::Notify(number), None) => {
                     waiting.remove(number);
                 }
-                (Key::Order(..) | Key::Watch(..), _) => {}
+                (Key::Order(..) | Key::Watch(..) | Key::Monitor(..), _) => {}
             }
         }
         drop(waiting);

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use echelon_proto::{Digest, HostId, Time};
 
-use crate::{effect::Key, engine::Engine, host::Host, record::Record};
+use crate::{
+    effect::Key,
+    engine::Engine,
+    host::{Host, Unwell},
+    record::Record,
+};
 
 pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
     match record {
@@ -51,6 +56,31 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
             engine.touch_all();
         }
         Record::HostDetached { host } => detach(engine, now, host),
+        Record::MonitorChanged {
+            host,
+            app,
+            healthy,
+            message,
+        } => {
+            let Some(known) = engine.state.hosts.get_mut(host) else {
+                return;
+            };
+            let state = known.standings.get(app).map(|standing| standing.state.clone());
+            match state.filter(|_| !healthy) {
+                Some(state) => {
+                    let unwell = Unwell {
+                        state,
+                        message: message.clone(),
+                        since: now,
+                    };
+                    known.unwell.insert(app.clone(), unwell);
+                }
+                None => {
+                    known.unwell.remove(app);
+                }
+            }
+            engine.touch_all();
+        }
         _ => {}
     }
 }
@@ -73,6 +103,7 @@ fn joined(engine: &mut Engine, now: Time, token: &Digest, host: &HostId) {
         since: now,
         standings: BTreeMap::new(),
         busy: None,
+        unwell: BTreeMap::new(),
     });
     joined.datacenter = grant.datacenter;
     joined.pool = grant.pool;

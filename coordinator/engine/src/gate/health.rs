@@ -7,7 +7,8 @@
 //! Worked example: 10 arrived, share 90 %: 9 must hold. One fails: still possible. A second fails: fail, at once.
 //!
 //! Edge cases: a host that has not answered yet is neither; one that is out of reach is neither until it has been so for
-//! `unreachable_after`, then it does not hold; what a host answered before it was out of reach no longer counts.
+//! `unreachable_after`, then it does not hold; what a host answered before it was out of reach no longer counts. A host
+//! whose state has a monitor that fails does not hold either, whatever the gate's own probe says.
 
 use echelon_proto::{HostId, Span, Time};
 
@@ -63,8 +64,12 @@ fn holds(question: &Question<'_>, id: &HostId, run: &Run) -> Holds {
     let host = question.state.hosts.get(id);
     let lost = host.is_none_or(|host| host.is_lost(question.now, question.config.unreachable_after));
     let attached = host.is_some_and(|host| host.is_attached());
+    let unwell = host
+        .and_then(|host| host.unwell(&question.rollout.app))
+        .map(|unwell| format!("its monitor: {}", unwell.message));
     match &run.health {
         _ if lost => Holds::No("not reachable".into()),
+        _ if unwell.is_some() => Holds::No(unwell.unwrap_or_default()),
         Some(Health {
             healthy: true, since, ..
         }) if attached => Holds::Since(*since),

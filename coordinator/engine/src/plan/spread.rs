@@ -123,6 +123,7 @@ mod tests {
             since: Time::default(),
             standings: BTreeMap::new(),
             busy: None,
+            unwell: BTreeMap::new(),
         }
     }
 

@@ -25,14 +25,18 @@ pub(crate) fn check(state: &State) {
         return;
     }
     let operation = newest.playbook.machine.operations.get(&newest.plan.body.operation);
-    let filter = drift::Filter::default();
+    let filter = drift::Filter {
+        app: Some(newest.app.clone()),
+        ..drift::Filter::default()
+    };
     let verdicts: BTreeMap<_, _> = drift::rows(state, &filter)
         .into_iter()
         .map(|row| (row.host.id.clone(), row.verdict))
         .collect();
     for (host, run) in newest.runs.iter() {
         let known = &state.hosts.get(host).unwrap();
-        let untouched = run.stands.as_ref() == known.standings.get(&newest.app);
+        let well = known.unwell(&newest.app).is_none();
+        let untouched = well && run.stands.as_ref() == known.standings.get(&newest.app);
         let is_for = newest.playbook.hosts.selector.matches(&known.subject());
         if run.settled == Some(Settled::Done) && known.is_attached() && untouched && is_for {
             // Where it was removed there is nothing to say.
