@@ -9,7 +9,7 @@ use super::{offence::Offence, tree};
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Of ours, what each crate may see. Who is not named may be seen by nobody.
-const SEES: [(&str, &[&str]); 9] = [
+const SEES: [(&str, &[&str]); 10] = [
     ("echelon-proto", &[]),
     // Conditions are evaluated by the engine and by agents, which must not come to different answers.
     ("echelon-condition", &[]),
@@ -19,9 +19,10 @@ const SEES: [(&str, &[&str]); 9] = [
         "echelon-engine",
         &["echelon-condition", "echelon-playbooks", "echelon-proto"],
     ),
+    ("echelon-shape", &["echelon-engine", "echelon-proto"]),
     (
         "echelon-coordinator",
-        &["echelon-engine", "echelon-playbooks", "echelon-proto"],
+        &["echelon-engine", "echelon-playbooks", "echelon-proto", "echelon-shape"],
     ),
     ("echelon-cli", &["echelon-playbooks", "echelon-proto"]),
     ("echelon-agent", &["echelon-condition", "echelon-proto"]),

@@ -6,7 +6,7 @@ const ENGINE: &str = "coordinator/engine/src/";
 const STORE: &str = "coordinator/src/journal/sled.rs";
 
 /// Where the wire's types may be named in what is shipped. The command line is the wire's face: it shows what it is told.
-const WIRE: [&str; 8] = [
+const WIRE: [&str; 9] = [
     "agent/src/link.rs",
     "agent/src/link/",
     "coordinator/cli/src/",
@@ -15,6 +15,7 @@ const WIRE: [&str; 8] = [
     "coordinator/src/link.rs",
     "coordinator/src/link/",
     "coordinator/src/serve/face.rs",
+    "coordinator/shape/src/",
 ];
 
 /// Clocks, chance, IO and what has no order of its own, in the engine.
