@@ -20,6 +20,7 @@ pub mod event;
 pub mod gate;
 pub mod host;
 mod invariant;
+mod muster;
 pub mod notice;
 pub mod outcome;
 mod owed;
