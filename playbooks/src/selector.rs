@@ -64,6 +64,27 @@ impl Selector {
     }
 }
 
+impl Selector {
+    /// What a host must have under this key, where a term says so: `web` for `app` in `app=web`.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.0.iter().find_map(|term| match term {
+            Term::Is(name, value) if name.as_str() == key => Some(value.as_str()),
+            Term::Is(..) | Term::IsNot(..) | Term::Has(_) | Term::HasNot(_) => None,
+        })
+    }
+
+    /// Labels that a host must have, each with its value where a term says which.
+    pub fn labels(&self) -> impl Iterator<Item = (Label, Option<String>)> {
+        let terms = self.0.iter().filter_map(|term| match term {
+            Term::Is(label, value) => Some((label.clone(), Some(value.clone()))),
+            Term::Has(label) => Some((label.clone(), None)),
+            Term::IsNot(..) | Term::HasNot(_) => None,
+        });
+        terms.filter(|(label, _)| !matches!(label.as_str(), "host" | "dc" | "pool"))
+    }
+}
+
 impl FromStr for Term {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -154,6 +175,21 @@ mod tests {
         for no in ["app=api", "app=web,env=test", "rack", "!env", "dc=dc2", "env!=prod"] {
             assert!(!matches(no), "{no}");
         }
+    }
+
+    #[test]
+    fn what_a_host_must_have_can_be_asked() {
+        let selector: Selector = "app=web,dc=dc1,rack,env!=test,!old".parse().unwrap();
+        assert_eq!(selector.value("dc"), Some("dc1"));
+        assert_eq!(selector.value("env"), None);
+        let labels: Vec<_> = selector
+            .labels()
+            .map(|(label, value)| (label.to_string(), value))
+            .collect();
+        assert_eq!(
+            labels,
+            [("app".to_owned(), Some("web".to_owned())), ("rack".to_owned(), None)]
+        );
     }
 
     #[test]

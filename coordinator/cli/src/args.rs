@@ -2,6 +2,7 @@
 
 mod delta;
 mod param;
+mod simulate;
 mod thing;
 mod verb;
 
@@ -18,6 +19,7 @@ use crate::{
 
 pub(crate) use delta::{Converge, Drift};
 pub(crate) use param::{Reading, by_name};
+pub(crate) use simulate::{Simulate, SimulateFormat};
 pub(crate) use thing::{ContextVerb, CreateRelease, HostVerb, Logs, PlaybookVerb, ReleaseVerb, RolloutVerb};
 pub(crate) use verb::{Act, LintFormat, Plan, Report, ReportFormat, Start, Status};
 
@@ -107,7 +109,7 @@ pub(crate) enum Verb {
     ExitCodes,
 }
 
-/// The verbs that speak to a coordinator (`playbook lint` alone does not).
+/// The verbs that speak to a coordinator (`playbook lint` alone does not, and `playbook simulate` need not).
 #[derive(Debug, Subcommand)]
 pub(crate) enum Online {
     /// Show which hosts a release would go to, in which order; changes nothing
@@ -144,7 +146,7 @@ pub(crate) enum Online {
     /// Releases: create, list, get
     #[command(subcommand)]
     Release(ReleaseVerb),
-    /// Playbooks: lint, push, list, get
+    /// Playbooks: lint, simulate, push, list, get
     #[command(subcommand)]
     Playbook(PlaybookVerb),
     /// Hosts: list, get, and tokens with which new ones join

@@ -11,6 +11,7 @@ mod playbook;
 mod release;
 mod report;
 mod rollout;
+mod simulate;
 mod start;
 mod status;
 
@@ -51,6 +52,9 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Outcome {
         Verb::ExitCodes => Ok(console.text(&exit::table()).map(|()| Exit::Done)?),
         Verb::Online(Online::Playbook(PlaybookVerb::Lint { files, reading, output })) => {
             playbook::lint(&files, &reading, output, console)
+        }
+        Verb::Online(Online::Playbook(PlaybookVerb::Simulate(args))) if !args.asks_coordinator() => {
+            simulate::alone(&args, console)
         }
         Verb::Online(verb) => {
             let session = connect(global, console).await?;

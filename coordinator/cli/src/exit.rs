@@ -24,7 +24,7 @@ pub enum Exit {
     NotAllowed = 4,
     /// The rollout went back.
     RolledBack = 5,
-    /// `--wait` stopped because the rollout waits for a person.
+    /// `--wait`, or a rehearsal, stopped because the rollout waits for a person.
     WaitsForPerson = 6,
     /// A stale plan or etag, or another rollout in the way.
     Conflict = 7,
@@ -57,13 +57,16 @@ const MEANINGS: [(Exit, &str); 12] = [
     (Exit::RolledBack, "the rollout was rolled back"),
     (
         Exit::WaitsForPerson,
-        "the rollout waits for a person (`start --wait` only)",
+        "the rollout waits for a person (`start --wait`, `playbook simulate`)",
     ),
     (
         Exit::Conflict,
         "stale plan, changed since --etag, or a conflicting rollout",
     ),
-    (Exit::TimedOut, "--timeout ran out; the rollout goes on"),
+    (
+        Exit::TimedOut,
+        "--timeout ran out; the rollout goes on (a rehearsal: 60 days have passed)",
+    ),
     (
         Exit::HasChanges,
         "the plan has changes, or there is drift (`--detailed-exitcode` only)",

@@ -1,6 +1,6 @@
 //! The release manager's command as a library: arguments and streams in, an exit code out, so that tests and the testbed
 //! run what people run. It sees the coordinator only through `echelon.control.v1`, and knows no policy: what is allowed
-//! and what happens next is the coordinator's to say.
+//! and what happens next is the coordinator's to say; in a rehearsal it is the engine itself.
 
 mod args;
 pub mod client;
@@ -11,6 +11,7 @@ mod delta;
 mod error;
 pub mod exit;
 mod follow;
+mod forecast;
 mod json;
 mod line;
 mod name;

@@ -65,6 +65,13 @@ impl Line {
         self.push(Style::Plain, text)
     }
 
+    /// With a piece before all others.
+    #[must_use]
+    pub fn after(mut self, style: Style, text: impl AsRef<str>) -> Self {
+        self.0.insert(0, (style, harmless(text.as_ref())));
+        self
+    }
+
     /// The text without styles.
     #[must_use]
     pub fn text(&self) -> String {

@@ -45,6 +45,15 @@ pub(crate) fn details<R: Row>(thing: &R, now: Timestamp) -> String {
     finished(&table)
 }
 
+/// A table of what is no thing of the wire: no more than its header and its cells.
+#[must_use]
+pub(crate) fn plain(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = grid(None);
+    table.set_header(header);
+    table.add_rows(rows.iter().map(|cells| cells.iter().map(|cell| harmless(cell))));
+    finished(&table)
+}
+
 fn grid(columns: Option<usize>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

@@ -117,7 +117,7 @@ pub(crate) fn headline(rollout: &Rollout, now: Timestamp) -> Line {
     let tally = Tally::of_rollout(rollout);
     let line = mark
         .line(0)
-        .push(Style::Bold, name::id(&rollout.name))
+        .push(Style::Bold, name_of(rollout))
         .plain(format!("  {} {}  ", rollout.app, rollout.release))
         .push(mark.style(), state_word(state))
         .push(Style::Dim, format!("  {}  ", rollout.playbook))
@@ -126,6 +126,14 @@ pub(crate) fn headline(rollout: &Rollout, now: Timestamp) -> Line {
     match elapsed(rollout, now) {
         Some(elapsed) => line.push(Style::Dim, format!("  {elapsed}")),
         None => line,
+    }
+}
+
+/// A rollout that is only rehearsed has no name.
+fn name_of(rollout: &Rollout) -> &str {
+    match name::id(&rollout.name) {
+        "" => "rehearsal",
+        id => id,
     }
 }
 
@@ -245,7 +253,7 @@ pub(crate) fn waiting(rollout: &Rollout) -> Vec<Line> {
         .iter()
         .map(|what| Mark::Warn.line(2).push(Style::Warn, "waits: ").plain(what))
         .collect();
-    if !lines.is_empty() {
+    if !lines.is_empty() && !rollout.name.is_empty() {
         let explain = format!("echelon rollout explain {}", name::id(&rollout.name));
         lines.push(Line::new().push(Style::Dim, "    who can act and how: ").plain(explain));
     }

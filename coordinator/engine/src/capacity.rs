@@ -13,7 +13,7 @@
 //! block itself); hosts that fail stay out and count; a pool whose floor is broken by the world (not by us) stops all that
 //! would leave service, and lets through all that comes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use echelon_proto::{HostId, Pool};
 
@@ -23,9 +23,14 @@ use crate::{
     state::State,
 };
 
+/// Whether the host counts as out of service.
+#[must_use]
+pub fn is_out(host: &Host) -> bool {
+    !host.in_service() && !host.is_empty()
+}
+
 /// Hosts of the pool that are out of service now.
 pub fn out_of_service<'a>(state: &'a State, pool: &'a PoolPlan) -> impl Iterator<Item = &'a HostId> {
-    let is_out = |host: &Host| !host.in_service() && !host.is_empty();
     pool.hosts
         .iter()
         .filter(move |id| state.hosts.get(*id).is_none_or(is_out))
@@ -78,12 +83,16 @@ pub struct Balance {
 }
 
 impl<'a> Account<'a> {
-    /// As the state is now.
+    /// As things are now: `out` are the hosts that [`is_out`] holds of, in whichever pool.
     #[must_use]
-    pub fn open(state: &State, lane: &'a LanePlan) -> Self {
-        let balance = |pool: &PoolPlan| Balance {
-            out: u32::try_from(out_of_service(state, pool).count()).unwrap_or(u32::MAX),
-            max: pool.max_unavailable,
+    pub fn open(out: &BTreeSet<HostId>, lane: &'a LanePlan) -> Self {
+        let balance = |pool: &PoolPlan| {
+            // A pool's hosts stand in the order of their names.
+            let of_pool = out.iter().filter(|host| pool.hosts.binary_search(host).is_ok());
+            Balance {
+                out: u32::try_from(of_pool.count()).unwrap_or(u32::MAX),
+                max: pool.max_unavailable,
+            }
         };
         Self {
             pools: lane.capacity.iter().map(|pool| (&pool.pool, balance(pool))).collect(),

@@ -12,6 +12,7 @@ use crate::{
     effect::{Effect, Key},
     event::Event,
     monitor,
+    muster::Muster,
     notice::notice,
     record::Record,
     refusal::Refusal,
@@ -68,6 +69,8 @@ pub struct Engine {
     pub(crate) config: Config,
     pub(crate) state: State,
     pub(crate) owed: BTreeMap<Key, Arc<Effect>>,
+    /// Which hosts are where in their rollouts.
+    pub(crate) muster: Muster,
     /// Keys that changed since the driver last asked.
     pub(crate) changed: BTreeSet<Key>,
     /// Rollouts that something happened to since the last advance.
@@ -82,6 +85,7 @@ impl Engine {
     pub fn new(config: Config, state: State) -> Self {
         let mut engine = Self {
             config,
+            muster: Muster::of(&state),
             state,
             owed: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -109,6 +113,13 @@ impl Engine {
     pub fn apply(&mut self, now: Time, record: &Record) {
         crate::apply::apply(self, now, record);
         monitor::refresh(self, record);
+        self.muster.note(&self.state, record);
+    }
+
+    /// Whether what is kept beside the state is what the state gives. It always is; a test asks after every step.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        self.owed == self.owed_from_scratch() && self.muster == Muster::of(&self.state)
     }
 
     /// Decides on an event and applies what follows.

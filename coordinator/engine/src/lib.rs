@@ -21,6 +21,7 @@ pub mod gate;
 pub mod host;
 mod invariant;
 mod monitor;
+mod muster;
 pub mod notice;
 pub mod outcome;
 mod owed;

@@ -104,7 +104,38 @@ pub(crate) fn refresh(engine: &mut Engine, record: &Record) {
             let app = engine.state.rollouts.get(rollout).map(|rollout| rollout.app.clone());
             app.map_or(Vec::new(), |app| of_app(&engine.state, &app))
         }
-        _ => return,
+        Record::TermBegan { .. }
+        | Record::TokenCreated { .. }
+        | Record::HostJoined { .. }
+        | Record::HostDetached { .. }
+        | Record::MonitorChanged { .. }
+        | Record::ReleaseCreated { .. }
+        | Record::PlaybookPushed { .. }
+        | Record::PlanMade { .. }
+        | Record::RolloutCreated { .. }
+        | Record::RolloutQueued { .. }
+        | Record::RolloutHeld { .. }
+        | Record::RolloutResumed { .. }
+        | Record::ActServed { .. }
+        | Record::AbortBegan { .. }
+        | Record::RollbackBegan { .. }
+        | Record::RolloutForgotten { .. }
+        | Record::WaveOpened { .. }
+        | Record::WaveRolled { .. }
+        | Record::ApprovalAsked { .. }
+        | Record::GateApproved { .. }
+        | Record::GateDecided { .. }
+        | Record::GateReopened { .. }
+        | Record::BakeCut { .. }
+        | Record::WavePassed { .. }
+        | Record::LaneStopping { .. }
+        | Record::LaneEnded { .. }
+        | Record::BudgetForgiven { .. }
+        | Record::StepDropped { .. }
+        | Record::HostReopened { .. }
+        | Record::HealthChanged { .. }
+        | Record::NotificationRaised { .. }
+        | Record::NotificationSettled { .. } => return,
     };
     for (host, app) in pairs {
         engine.refresh(Key::Monitor(host, app));

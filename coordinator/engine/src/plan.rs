@@ -110,6 +110,14 @@ pub struct LanePlan {
     pub groups_parallel: Option<u32>,
 }
 
+impl LanePlan {
+    /// The host at a place: wave, and place in it.
+    #[must_use]
+    pub fn seated(&self, (wave, place): (usize, usize)) -> Option<&HostPlan> {
+        self.waves.get(wave)?.hosts.get(place)
+    }
+}
+
 /// How fast a lane may go, and what it may lose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
@@ -169,7 +177,7 @@ pub struct GroupPlace {
 pub struct PoolPlan {
     /// Which.
     pub pool: Pool,
-    /// All its hosts here that the playbook selects, those at the goal included.
+    /// All its hosts here that the playbook selects, those at the goal included; in the order of their names.
     pub hosts: Vec<HostId>,
     /// So many of them may be out of service.
     pub max_unavailable: u32,

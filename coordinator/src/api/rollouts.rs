@@ -2,7 +2,6 @@
 
 mod act;
 mod report;
-mod shape;
 mod watch;
 
 use echelon_engine::{
@@ -15,6 +14,7 @@ use echelon_proto::{App, Person, PlanId, RolloutId, Time, wire::control as wire}
 use tonic::Status;
 
 use super::{Control, field, page, page::Page, plans, status};
+use crate::driver::Line;
 
 pub(super) use act::act;
 pub(super) use report::report;
@@ -68,12 +68,22 @@ fn answer(control: &Control, reply: &Reply, state: &State) -> Result<wire::Rollo
         return Err(Status::internal("a rollout was asked for and none was given"));
     };
     let now = control.latest().1;
-    shape::rollout(state, find(state, None, id)?, now)
+    shown(state, find(state, None, id)?, now)
 }
 
 pub(super) fn get(control: &Control, request: &wire::GetRolloutRequest) -> Result<wire::Rollout, Status> {
     let (state, now, id) = named(control, &request.name)?;
-    shape::rollout(&state, find(&state, None, &id)?, now)
+    shown(&state, find(&state, None, &id)?, now)
+}
+
+/// The rollout as people see it now.
+fn shown(state: &State, rollout: &Rollout, now: Time) -> Result<wire::Rollout, Status> {
+    let id = &rollout.id;
+    echelon_shape::rollout(state, id, now).ok_or_else(|| Status::internal(format!("{id} has no view")))
+}
+
+fn told(line: &Line) -> wire::Event {
+    echelon_shape::event(line.sequence, &line.view)
 }
 
 /// The rollout of a resource name, once it is sure that there is one.
@@ -115,7 +125,7 @@ pub(super) fn list(
     let mut newest_first: Vec<_> = state.rollouts.values().filter(is_wanted).collect();
     newest_first.sort_by_key(|rollout| std::cmp::Reverse(rollout.number));
     let (rollouts, next_page_token) = page.take(newest_first, |rollout| rollout.number.to_string());
-    let rollouts = rollouts.into_iter().map(|rollout| shape::rollout(&state, rollout, now));
+    let rollouts = rollouts.into_iter().map(|rollout| shown(&state, rollout, now));
     Ok(wire::ListRolloutsResponse {
         rollouts: rollouts.collect::<Result<_, _>>()?,
         next_page_token,
@@ -130,7 +140,7 @@ pub(super) fn events(
     let (_, _, id) = named(control, &request.name)?;
     let page = control.reader.story().page(&id, request.from_sequence, size);
     Ok(wire::ListRolloutEventsResponse {
-        events: page.lines.iter().map(|line| shape::event(line)).collect(),
+        events: page.lines.iter().map(|line| told(line)).collect(),
         next_sequence: page.next.unwrap_or(0),
     })
 }

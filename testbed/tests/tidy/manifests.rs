@@ -9,7 +9,7 @@ use super::{offence::Offence, tree};
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Of ours, what each crate may see. Who is not named may be seen by nobody.
-const SEES: [(&str, &[&str]); 9] = [
+const SEES: [(&str, &[&str]); 11] = [
     ("echelon-proto", &[]),
     // Conditions are evaluated by the engine and by agents, which must not come to different answers.
     ("echelon-condition", &[]),
@@ -19,11 +19,25 @@ const SEES: [(&str, &[&str]); 9] = [
         "echelon-engine",
         &["echelon-condition", "echelon-playbooks", "echelon-proto"],
     ),
+    ("echelon-shape", &["echelon-engine", "echelon-proto"]),
     (
-        "echelon-coordinator",
+        "echelon-rehearsal",
         &["echelon-engine", "echelon-playbooks", "echelon-proto"],
     ),
-    ("echelon-cli", &["echelon-playbooks", "echelon-proto"]),
+    (
+        "echelon-coordinator",
+        &["echelon-engine", "echelon-playbooks", "echelon-proto", "echelon-shape"],
+    ),
+    // Not the engine: what it rehearses is the engine's own word, and how that is shown is the wire's.
+    (
+        "echelon-cli",
+        &[
+            "echelon-playbooks",
+            "echelon-proto",
+            "echelon-rehearsal",
+            "echelon-shape",
+        ],
+    ),
     ("echelon-agent", &["echelon-condition", "echelon-proto"]),
     (
         "echelon-testbed",
@@ -39,7 +53,12 @@ const SEES: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that must do no IO: they take proto without its `wire`.
-const PURE: [&str; 3] = ["echelon-condition", "echelon-playbooks", "echelon-engine"];
+const PURE: [&str; 4] = [
+    "echelon-condition",
+    "echelon-playbooks",
+    "echelon-engine",
+    "echelon-rehearsal",
+];
 
 /// What no pure crate may have below it, however deep.
 const IMPURE: [&str; 17] = [
@@ -258,10 +277,11 @@ pub(crate) fn below(packages: &[&str], edges: &str) -> BTreeSet<String> {
 }
 
 pub(crate) fn impure(package: &str, below: &BTreeSet<String>) -> Vec<Offence> {
-    let manifest = if package == "echelon-engine" {
-        "coordinator/engine/Cargo.toml"
-    } else {
-        "playbooks/Cargo.toml"
+    let manifest = match package {
+        "echelon-engine" => "coordinator/engine/Cargo.toml",
+        "echelon-rehearsal" => "coordinator/rehearsal/Cargo.toml",
+        "echelon-condition" => "playbooks/condition/Cargo.toml",
+        _ => "playbooks/Cargo.toml",
     };
     let found = IMPURE.iter().filter(|name| {
         below
@@ -282,7 +302,7 @@ pub(crate) fn foreign_tls(below: &BTreeSet<String>) -> Vec<Offence> {
         .collect()
 }
 
-pub(crate) fn pure() -> [&'static str; 3] {
+pub(crate) fn pure() -> [&'static str; 4] {
     PURE
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use echelon_proto::{App, Datacenter, Digest, HostId, PhaseName, Pool, ReleaseName};
 
-use super::{Limit, LintFormat, Output, Reading};
+use super::{Limit, LintFormat, Output, Reading, Simulate};
 use crate::name::RolloutName;
 
 /// `rollout ...`
@@ -149,6 +149,8 @@ pub(crate) enum PlaybookVerb {
         #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
         output: LintFormat,
     },
+    /// Rehearse a rollout in virtual time: how it goes, how long it takes, what stays in service; starts nothing
+    Simulate(Box<Simulate>),
     /// Make a playbook known. The same text again is the same version
     Push {
         /// The file

@@ -15,7 +15,7 @@ use echelon_proto::{
 
 use serde_json::Value;
 
-use super::{Outcome, Session, pages};
+use super::{Outcome, Session, pages, simulate};
 use crate::{
     args::{LintFormat, PlaybookVerb, Reading, by_name},
     client::ask,
@@ -55,13 +55,13 @@ pub(super) fn lint(files: &[PathBuf], reading: &Reading, format: LintFormat, con
 }
 
 /// Reads playbooks with the values and bases of the command line.
-struct Reader {
+pub(super) struct Reader {
     params: BTreeMap<ParamName, String>,
     bases: BTreeMap<String, String>,
 }
 
 impl Reader {
-    fn new(reading: &Reading) -> Result<Self, Error> {
+    pub(super) fn new(reading: &Reading) -> Result<Self, Error> {
         let mut bases = BTreeMap::new();
         for file in &reading.bases {
             let text = text(file)?;
@@ -77,7 +77,7 @@ impl Reader {
         })
     }
 
-    fn read(&self, text: &str) -> Result<Checked, Faults> {
+    pub(super) fn read(&self, text: &str) -> Result<Checked, Faults> {
         let bases = |base: &BaseName| self.bases.get(&base.to_string()).cloned();
         let given = Given {
             params: self.params.clone(),
@@ -87,7 +87,7 @@ impl Reader {
     }
 }
 
-fn verdict(file: &Path, read: &Result<Checked, Faults>) -> Vec<Line> {
+pub(super) fn verdict(file: &Path, read: &Result<Checked, Faults>) -> Vec<Line> {
     let name = file.display().to_string();
     let shown = match read {
         Ok(checked) if checked.warnings.is_empty() => String::new(),
@@ -132,6 +132,7 @@ fn faults(file: &Path, read: &Result<Checked, Faults>) -> io::Result<Vec<Value>>
 pub(super) async fn run(verb: PlaybookVerb, mut session: Session<'_>) -> Outcome {
     match verb {
         PlaybookVerb::Lint { files, reading, output } => lint(&files, &reading, output, session.console),
+        PlaybookVerb::Simulate(args) => simulate::run(&args, session).await,
         PlaybookVerb::Push { file, dry_run, output } => push(&file, dry_run, output.output, session).await,
         PlaybookVerb::List { limit, output } => {
             let request = ListPlaybooksRequest::default;
@@ -188,7 +189,8 @@ async fn get(playbook: &str, format: Format, mut session: Session<'_>) -> Outcom
     Ok(Exit::Done)
 }
 
-fn text(file: &Path) -> Result<String, Error> {
+/// The text of a file that is no larger than a playbook may be.
+pub(super) fn text(file: &Path) -> Result<String, Error> {
     let fault = |exit, why: String| Error::new(exit, format!("cannot read {}: {why}", file.display()));
     let failed = |error: io::Error| fault(Exit::Error, error.to_string());
     let size = fs::metadata(file).map_err(failed)?.len();

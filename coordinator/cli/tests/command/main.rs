@@ -6,5 +6,6 @@ mod fake;
 mod following;
 mod offline;
 mod shell;
+mod simulate;
 mod things;
 mod verbs;

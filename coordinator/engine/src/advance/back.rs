@@ -24,7 +24,7 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
         .playbook
         .rollback
         .keep_max_unavailable
-        .then(|| Account::open(turn.state(), planned));
+        .then(|| Account::open(&turn.engine.muster.out, planned));
     let order = order(rollout, lane);
     let run = |turn: &Turn<'_>, host: &HostId| turn.rollout(id).and_then(|rollout| rollout.runs.get(host).cloned());
     let moving = |run: &Run| run.settled.is_none() && (run.back_begun || run.current.is_some());

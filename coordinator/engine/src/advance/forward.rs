@@ -1,6 +1,8 @@
 //! Hosts of the opened waves go forward: which of them, and in what order. What is next for one of them is
 //! [`super::step`].
 
+use std::ops::Bound;
+
 use echelon_proto::{HostId, RolloutId, Span};
 
 use super::{
@@ -12,6 +14,7 @@ use super::{
 };
 use crate::{
     capacity::Account,
+    muster::Seat,
     plan::{HostPlan, LanePlan},
     record::Record,
     rollout::{LaneEnd, Run, Settled},
@@ -55,12 +58,6 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
     let plan = rollout.plan.clone();
     let Some(planned) = plan.lanes.get(lane) else { return };
     let wave = rollout.lanes[lane].wave;
-    let members: Vec<_> = planned
-        .waves
-        .iter()
-        .take(wave + 1)
-        .flat_map(|wave| &wave.hosts)
-        .collect();
     let mut moves = Moves {
         turn,
         id,
@@ -68,11 +65,10 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
         planned,
         account: None,
     };
-    let active = moves.go_on(&members);
-    moves.begin(&members, active);
-    let Some(rollout) = turn.rollout(id) else { return };
-    let settled = |host: &HostId| rollout.runs.get(host).is_none_or(|run| run.settled.is_some());
-    if members.iter().all(|planned| settled(&planned.host)) {
+    let active = moves.go_on();
+    moves.begin(active);
+    if moves.at_it().next().is_none() && moves.yet_to_begin(None).is_none() {
+        let Some(rollout) = turn.rollout(id) else { return };
         let datacenter = rollout.lanes[lane].datacenter.clone();
         turn.emit(Record::WaveRolled {
             rollout: id.clone(),
@@ -91,7 +87,24 @@ struct Moves<'a, 'e> {
     account: Option<Account<'a>>,
 }
 
-impl Moves<'_, '_> {
+impl<'a> Moves<'a, '_> {
+    /// Hosts that have begun and are not done with.
+    fn at_it(&self) -> impl Iterator<Item = &'a HostPlan> {
+        let rank = self.turn.engine.muster.rank(self.id, self.lane).into_iter();
+        rank.flat_map(|rank| &rank.active)
+            .filter_map(|seat| self.planned.seated(*seat))
+    }
+
+    /// The next host of the opened waves that has yet to begin, after this one.
+    fn yet_to_begin(&self, after: Option<Seat>) -> Option<(Seat, &'a HostPlan)> {
+        let wave = self.turn.rollout(self.id)?.lanes.get(self.lane)?.wave;
+        let rank = self.turn.engine.muster.rank(self.id, self.lane)?;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let seat = *rank.fresh.range((from, Bound::Unbounded)).next()?;
+        let opened = seat.0 <= wave;
+        Some((seat, self.planned.seated(seat).filter(|_| opened)?))
+    }
+
     fn run(&self, host: &HostId) -> Option<&Run> {
         self.turn.rollout(self.id)?.runs.get(host)
     }
@@ -99,20 +112,16 @@ impl Moves<'_, '_> {
     fn next(&mut self, planned: &HostPlan) -> Option<Record> {
         let account = self
             .account
-            .get_or_insert_with(|| Account::open(self.turn.state(), self.planned));
+            .get_or_insert_with(|| Account::open(&self.turn.engine.muster.out, self.planned));
         step::next(self.turn, self.id, &planned.host, account)
     }
 
     /// Hosts that have begun take their next steps. How many are still at it.
-    fn go_on(&mut self, members: &[&HostPlan]) -> usize {
+    fn go_on(&mut self) -> usize {
         let mut active = 0;
-        for planned in members {
-            let Some(run) = self.run(&planned.host).filter(|run| run.is_active()) else {
-                continue;
-            };
-            if run.current.is_none()
-                && let Some(record) = self.next(planned)
-            {
+        for planned in self.at_it().collect::<Vec<_>>() {
+            let waits = self.run(&planned.host).is_some_and(|run| run.current.is_none());
+            if waits && let Some(record) = self.next(planned) {
                 self.turn.emit(record);
             }
             active += usize::from(self.run(&planned.host).is_some_and(Run::is_active));
@@ -121,19 +130,18 @@ impl Moves<'_, '_> {
     }
 
     /// Others begin, as many as may.
-    fn begin(&mut self, members: &[&HostPlan], mut active: usize) {
+    fn begin(&mut self, mut active: usize) {
         let Some(pace) = self.turn.rollout(self.id).and_then(|rollout| rollout.pace(self.lane)) else {
             return;
         };
         let mut groups = self.groups();
-        for planned in members {
+        let mut last = None;
+        while let Some((seat, planned)) = self.yet_to_begin(last) {
             if active >= pace.max_parallel as usize || !self.may_start(pace.stagger) {
                 break;
             }
-            let yet_to_begin = |run: &&Run| run.settled.is_none() && !run.is_active();
-            let Some(run) = self.run(&planned.host).filter(yet_to_begin) else {
-                continue;
-            };
+            last = Some(seat);
+            let Some(run) = self.run(&planned.host) else { continue };
             let record = match groups.as_ref().map(|groups| groups.place(planned, run)) {
                 Some(Place::Waits(_)) => continue,
                 Some(Place::Lost(why)) => Some(self.debt(&planned.host, why)),

@@ -8,7 +8,7 @@ use crate::{
     gate::Question,
     record::{Record, Verdict},
     rollback,
-    rollout::{HoldKind, LaneStage, Rollout, Settled, Wave},
+    rollout::{HoldKind, LaneStage, Rollout, Wave},
 };
 
 pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
@@ -193,12 +193,12 @@ pub(super) fn budget(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) -> bool {
     let (mut pinned, mut forgiven) = (0, 0);
     for lane in scope {
         forgiven += rollout.lanes[lane].forgiven;
-        pinned += u32::try_from(rollout.lane_runs(lane).count()).unwrap_or(u32::MAX);
+        let planned = rollout.plan.lanes.get(lane).into_iter().flat_map(|lane| &lane.waves);
+        pinned += u32::try_from(planned.map(|wave| wave.hosts.len()).sum::<usize>()).unwrap_or(u32::MAX);
+        let rank = turn.engine.muster.rank(id, lane).into_iter();
         failed.extend(
-            rollout
-                .lane_runs(lane)
-                .filter(|(_, run)| run.settled == Some(Settled::Failed))
-                .map(|(id, _)| id),
+            rank.flat_map(|rank| &rank.failed)
+                .filter_map(|seat| rollout.seated(lane, *seat)),
         );
     }
     let count = u32::try_from(failed.len()).unwrap_or(u32::MAX).saturating_sub(forgiven);

@@ -15,7 +15,8 @@ use crate::{
 
 pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId) {
     let Some(rollout) = turn.rollout(id) else { return };
-    let late = rollout.runs.iter().filter(|(host, run)| {
+    let ranks = turn.engine.muster.ranks(id).into_iter();
+    let late = ranks.flat_map(|ranks| ranks.timed(rollout)).filter(|(host, run)| {
         run.current.is_some() && deadline(turn.engine, id, host, run).is_some_and(|deadline| deadline <= turn.now)
     });
     let late: Vec<HostId> = late.map(|(host, _)| host.clone()).collect();

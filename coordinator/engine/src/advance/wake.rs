@@ -28,15 +28,14 @@ fn next(engine: &Engine, rollout: &Rollout) -> Option<Time> {
         Status::Scheduled => rollout.scheduled,
         Status::Queued | Status::Ended(_) => None,
         Status::Running => {
-            let hosts = rollout.runs.iter().flat_map(|(host, run)| {
-                [
-                    overdue::deadline(engine, &rollout.id, host, run),
-                    run.not_before,
-                    lost_at(engine, rollout, host, run),
-                ]
-            });
+            let timed = engine.muster.ranks(&rollout.id).into_iter();
+            let timed = timed.flat_map(|ranks| ranks.timed(rollout));
+            let timed =
+                timed.flat_map(|(host, run)| [overdue::deadline(engine, &rollout.id, host, run), run.not_before]);
+            let away = engine.muster.away.iter();
+            let away = away.filter_map(|host| lost_at(engine, rollout, host, rollout.runs.get(host)?));
             let lanes = (0..rollout.lanes.len()).flat_map(|lane| lane_wakes(engine, rollout, lane));
-            hosts.flatten().chain(lanes).filter(fresh).min()
+            timed.flatten().chain(away).chain(lanes).filter(fresh).min()
         }
     }
 }

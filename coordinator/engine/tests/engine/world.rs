@@ -393,6 +393,7 @@ impl World {
             self.engine.owed_from_scratch(),
             "owed differs from scratch"
         );
+        assert!(self.engine.is_consistent(), "the muster differs from scratch");
         for rollout in state.active() {
             for (host, run) in rollout.runs.iter() {
                 let lane = &rollout.lanes[run.lane];

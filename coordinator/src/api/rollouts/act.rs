@@ -4,7 +4,7 @@ use echelon_engine::command::{Act, Command, Verb};
 use echelon_proto::wire::control as wire;
 use tonic::{Request, Response, Status};
 
-use super::{find, shape};
+use super::{find, shown};
 use crate::api::{Control, field, person};
 
 pub(in crate::api) async fn act(
@@ -26,5 +26,5 @@ pub(in crate::api) async fn act(
     };
     let (_, state) = control.wish(by, Command::Act(act), request.validate_only).await?;
     let now = control.latest().1;
-    shape::rollout(&state, find(&state, None, &rollout)?, now).map(Response::new)
+    shown(&state, find(&state, None, &rollout)?, now).map(Response::new)
 }

@@ -9,7 +9,7 @@ use echelon_playbooks::model::Rule;
 use echelon_proto::wire::control as wire;
 use tonic::Status;
 
-use super::{find, named, shape};
+use super::{find, named, shown, told};
 use crate::api::{Control, convert};
 
 pub(in crate::api) fn report(control: &Control, request: &wire::GetReportRequest) -> Result<wire::Report, Status> {
@@ -18,7 +18,7 @@ pub(in crate::api) fn report(control: &Control, request: &wire::GetReportRequest
     let account = view::report(&state, &id, now).ok_or_else(|| Status::internal(format!("{id} has no account")))?;
     let human = control.reader.story().human(&id);
     Ok(wire::Report {
-        rollout: Some(shape::rollout(&state, rollout, now)?),
+        rollout: Some(shown(&state, rollout, now)?),
         outcomes: account
             .outcomes
             .into_iter()
@@ -31,7 +31,7 @@ pub(in crate::api) fn report(control: &Control, request: &wire::GetReportRequest
             .map(|(what, time)| (what.name().to_owned(), time.0))
             .collect(),
         decisions: account.decisions.iter().map(|made| decision(rollout, made)).collect(),
-        human_actions: human.iter().map(|line| shape::event(line)).collect(),
+        human_actions: human.iter().map(|line| told(line)).collect(),
         hosts: account.hosts.into_iter().map(host).collect(),
     })
 }

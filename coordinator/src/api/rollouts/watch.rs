@@ -11,7 +11,7 @@ use tokio::{
 };
 use tonic::{Code, Status};
 
-use super::{find, named, shape};
+use super::{find, named, shown, told};
 use crate::{
     api::{Control, Messages, status},
     driver::{Reader, wall},
@@ -82,8 +82,8 @@ impl Watcher {
         }
         let now = latest.at.max(wall());
         let message = wire::WatchRolloutResponse {
-            rollout: Some(shape::rollout(&latest.state, rollout, now)?),
-            events: page.lines.iter().map(|line| shape::event(line)).collect(),
+            rollout: Some(shown(&latest.state, rollout, now)?),
+            events: page.lines.iter().map(|line| told(line)).collect(),
         };
         self.sent = Some(rollout.etag);
         if let Some(last) = page.lines.last() {

@@ -1,20 +1,37 @@
-//! A rollout and its events in the words of the wire.
+//! A rollout and its story, as the engine knows them, in the words of the wire. The coordinator answers with it and the
+//! command line shows a rehearsal with it, so that both look alike. Deliberately no policy and no text of its own.
+
+use std::fmt::Display;
 
 use echelon_engine::{
     State,
     outcome::Outcome,
-    rollout::Rollout,
-    view::{self, FailureView, GateView, LaneView, RolloutState, WaveView},
+    view::{self, EventView, FailureView, GateView, LaneView, RolloutState, WaveView},
 };
-use echelon_proto::{Time, wire::control as wire};
-use tonic::Status;
+use echelon_proto::{RolloutId, Time, wire::control as wire};
+use prost_types::Timestamp;
 
-use crate::{api::convert, driver::Line};
+/// A point of time.
+#[must_use]
+pub fn stamp(time: Time) -> Timestamp {
+    Timestamp {
+        seconds: i64::try_from(time.0 / 1000).unwrap_or(i64::MAX),
+        nanos: i32::try_from(time.0 % 1000 * 1_000_000).unwrap_or(0),
+    }
+}
 
-pub(super) fn rollout(state: &State, rollout: &Rollout, now: Time) -> Result<wire::Rollout, Status> {
-    let id = &rollout.id;
-    let seen = view::rollout(state, id, now).ok_or_else(|| Status::internal(format!("{id} has no view")))?;
-    Ok(wire::Rollout {
+/// A name; empty where there is none.
+#[must_use]
+pub fn text(name: Option<&impl Display>) -> String {
+    name.map(ToString::to_string).unwrap_or_default()
+}
+
+/// The rollout as it is at this time; `None` when the state has no such rollout.
+#[must_use]
+pub fn rollout(state: &State, id: &RolloutId, now: Time) -> Option<wire::Rollout> {
+    let rollout = state.rollouts.get(id)?;
+    let seen = view::rollout(state, id, now)?;
+    Some(wire::Rollout {
         name: format!("apps/{}/rollouts/{id}", rollout.app),
         app: rollout.app.to_string(),
         release: rollout.release.to_string(),
@@ -24,15 +41,15 @@ pub(super) fn rollout(state: &State, rollout: &Rollout, now: Time) -> Result<wir
         state_reason: seen.reason,
         etag: rollout.etag.to_string(),
         lanes: seen.lanes.into_iter().map(lane).collect(),
-        create_time: Some(convert::stamp(rollout.created)),
-        start_time: rollout.started.map(convert::stamp),
-        end_time: rollout.ended.map(convert::stamp),
+        create_time: Some(stamp(rollout.created)),
+        start_time: rollout.started.map(stamp),
+        end_time: rollout.ended.map(stamp),
         created_by: rollout.by.to_string(),
         reason: rollout.reason.clone(),
-        request_id: convert::text(rollout.request_id.as_ref()),
+        request_id: text(rollout.request_id.as_ref()),
         waiting: seen.waiting,
         failures: seen.failures.into_iter().map(failure).collect(),
-        schedule_time: rollout.scheduled.map(convert::stamp),
+        schedule_time: rollout.scheduled.map(stamp),
     })
 }
 
@@ -80,8 +97,8 @@ fn wave(wave: WaveView) -> wire::Wave {
             .into_iter()
             .map(|(phase, hosts)| (phase.to_string(), hosts))
             .collect(),
-        open_time: wave.opened.map(convert::stamp),
-        bake_end_time: wave.bake_end.map(convert::stamp),
+        open_time: wave.opened.map(stamp),
+        bake_end_time: wave.bake_end.map(stamp),
     }
 }
 
@@ -106,21 +123,22 @@ fn failure(failed: FailureView) -> wire::HostFailure {
         signal: failure.signal,
         message: failure.message,
         tail: failure.tail,
-        time: Some(convert::stamp(failure.at)),
+        time: Some(stamp(failure.at)),
     }
 }
 
-pub(super) fn event(line: &Line) -> wire::Event {
-    let seen = &line.view;
+/// A line of the rollout's story; `sequence` is the number under which it is kept.
+#[must_use]
+pub fn event(sequence: u64, seen: &EventView) -> wire::Event {
     wire::Event {
-        sequence: line.sequence,
-        time: Some(convert::stamp(seen.at)),
+        sequence,
+        time: Some(stamp(seen.at)),
         kind: seen.kind.to_owned(),
-        datacenter: convert::text(seen.datacenter.as_ref()),
-        wave: convert::text(seen.wave.as_ref()),
-        host: convert::text(seen.host.as_ref()),
-        phase: convert::text(seen.phase.as_ref()),
+        datacenter: text(seen.datacenter.as_ref()),
+        wave: text(seen.wave.as_ref()),
+        host: text(seen.host.as_ref()),
+        phase: text(seen.phase.as_ref()),
         text: seen.text.clone(),
-        actor: convert::text(seen.actor.as_ref()),
+        actor: text(seen.actor.as_ref()),
     }
 }
