@@ -23,7 +23,11 @@ pub(crate) fn check(state: &State) {
     if !succeeded {
         return;
     }
-    let filter = drift::Filter::default();
+    // Of other apps another rollout may be at work on the same hosts.
+    let filter = drift::Filter {
+        app: Some(newest.app.clone()),
+        ..drift::Filter::default()
+    };
     let verdicts: BTreeMap<_, _> = drift::rows(state, &filter)
         .into_iter()
         .map(|row| (row.host.id.clone(), row.verdict))
