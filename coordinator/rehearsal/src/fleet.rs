@@ -337,6 +337,7 @@ pub(crate) fn seat(hosts: &[Host], machine: &Machine, app: &App, now: Time) -> S
             since: now,
             standings: standings.collect(),
             busy: None,
+            unwell: BTreeMap::new(),
         };
         state.hosts.insert_mut(host.host.clone(), seated);
     }

@@ -26,7 +26,9 @@ pub(crate) fn of(order: &Order, slow: Option<Span>, seed: u64) -> (Span, PhaseRe
 fn drawn(order: &Order, seed: u64) -> Span {
     let fence = &order.fence;
     let percent = 50 + draw(seed, &[fence.host.as_str(), fence.phase.as_str()], fence.attempt) % 101;
-    let took = Span(usual(&order.action).0 * percent / 100);
+    // Nothing is run where the agent only takes something down.
+    let usual = order.action.as_ref().map_or(Span::secs(1), usual);
+    let took = Span(usual.0 * percent / 100);
     let whole = Span::secs((took.0 / 1000).max(1));
     if whole < order.timeout {
         whole

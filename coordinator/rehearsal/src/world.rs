@@ -219,7 +219,8 @@ impl<'a> World<'a> {
             match (key, owed) {
                 (Key::Order(..), Some(order)) => self.begin(order),
                 (Key::Watch(..), Some(watch)) => self.watch(watch),
-                (Key::Order(..) | Key::Watch(..) | Key::Notify(_), _) => {}
+                // A monitor that has said nothing lets its host count as well, which here it always is.
+                (Key::Order(..) | Key::Watch(..) | Key::Monitor(..) | Key::Notify(_), _) => {}
             }
         }
     }
@@ -339,7 +340,7 @@ fn artifact(script: &Script, release: ReleaseName) -> Artifact {
 
 /// What the phase fetches, if it does.
 fn fetches(order: &Order) -> Option<&Artifact> {
-    let Action::Artifact { verb, .. } = &order.action else {
+    let Some(Action::Artifact { verb, .. }) = &order.action else {
         return None;
     };
     match verb {

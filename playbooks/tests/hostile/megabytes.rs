@@ -4,241 +4,94 @@
 use echelon_playbooks::LIBRARY;
 use echelon_proto::limits::PLAYBOOK_BYTES_MAX;
 
+/// Taken by what stands around the pieces.
+const ROOM: usize = 64 * 1024;
+
 /// Each with its name.
 pub(crate) fn all() -> Vec<(String, String)> {
     let repeated = PIECES
         .iter()
-        .map(|piece| (format!("{piece:?} repeated"), filled(|_| (*piece).to_owned())));
-    let built: [(&str, String); 30] = [
-        ("one mapping of many keys", filled(|at| format!("key{at}: 1\n"))),
-        (
-            "one mapping of many keys in one line",
-            wrapped("{", filled(|at| format!("k{at}: 1, ")), "}"),
-        ),
-        ("one key again and again", filled(|_| "name: a\n".to_owned())),
+        .map(|piece| (format!("{piece:?} repeated"), filled(piece)));
+    let around = AROUND.iter().map(|(name, before, piece, after)| {
+        let text = format!("{before}{}{after}", filled(piece));
+        ((*name).to_owned(), text)
+    });
+    let within = WITHIN
+        .iter()
+        .map(|(name, old, before, piece, after)| ((*name).to_owned(), within(old, before, piece, after)));
+    let built = [
+        ("faults behind a long comment", behind_a_comment()),
         (
             "long keys that are alike",
-            filled(|at| format!("{}{at}: 1\n", "k".repeat(120))),
-        ),
-        (
-            "one key of a megabyte",
-            wrapped("", filled(|_| "key".to_owned()), ": 1\n"),
-        ),
-        (
-            "many faults in one line",
-            wrapped("stages: [", filled(|_| "!!str a, &b c, *d, ".to_owned()), "]"),
-        ),
-        (
-            "many unknown keys in one line",
-            wrapped("{", filled(|at| format!("nam{at}: *a, ")), "}"),
-        ),
-        (
-            "a fault at the end of a long line",
-            wrapped("name: \"", filled(|_| "ä".to_owned()), "\"\nname: *a\n"),
-        ),
-        (
-            "many faults behind a long comment",
-            wrapped("#", "x".repeat(900_000), &format!("\n{}", "a: *b\n".repeat(20_000))),
+            filled(&format!("{}{{at}}: 1\n", "k".repeat(120))),
         ),
         (
             "flow as deep as it may be",
-            filled(|_| format!("- {}{}\n", "[".repeat(30), "]".repeat(30))),
+            filled(&format!("- {}{}\n", "[".repeat(30), "]".repeat(30))),
         ),
-        ("flow that is never closed", filled(|_| "[{a: [{b: ".to_owned())),
-        ("blocks that go deeper and deeper", stairs(" ")),
-        ("a list in a list in one line", filled(|_| "- ".to_owned())),
-        ("many comments", filled(|at| format!("# {at}\n"))),
-        ("a comment behind each key", filled(|at| format!("k{at}: 1 # why\n"))),
-        ("lines that end as on Windows", filled(|at| format!("k{at}: 1\r\n"))),
-        ("lines that end as on an old Mac", filled(|at| format!("k{at}: 1\r"))),
-        ("a tab in each line", filled(|_| "a:\t1\n".to_owned())),
-        (
-            "a huge text in quotes",
-            wrapped("name: \"", filled(|_| "a\\n\\u00e4".to_owned()), "\""),
-        ),
-        (
-            "a huge text in single quotes",
-            wrapped("name: '", filled(|_| "it''s ".to_owned()), "'"),
-        ),
-        (
-            "a huge block of text",
-            wrapped("name: |\n", filled(|_| "  a line\n".to_owned()), ""),
-        ),
-        (
-            "a huge folded text of empty lines",
-            wrapped("name: >\n", filled(|at| "  a\n\n\n".repeat(1 + at % 2)), ""),
-        ),
-        (
-            "a plain text over many lines",
-            wrapped("name: a\n", filled(|_| "  b\n".to_owned()), ""),
-        ),
+        ("blocks that go deeper and deeper", stairs()),
         ("aliases that would double", doubling()),
-        (
-            "a selector",
-            set(
-                "selector: \"app=storefront\"",
-                "selector: \"",
-                &filled(|at| format!("k{at}=v,")),
-                "\"",
-            ),
-        ),
-        (
-            "a selector of one term",
-            set(
-                "selector: \"app=storefront\"",
-                "selector: \"app=",
-                &filled(|_| "v".to_owned()),
-                "\"",
-            ),
-        ),
-        (
-            "templates",
-            set(
-                "argv: [\"./current/bin/stop\"]",
-                "argv: [\"",
-                &filled(|_| "${{ host.name }}".to_owned()),
-                "\"]",
-            ),
-        ),
-        (
-            "templates that are never closed",
-            set(
-                "argv: [\"./current/bin/stop\"]",
-                "argv: [\"",
-                &filled(|_| "${{ ".to_owned()),
-                "\"]",
-            ),
-        ),
-        (
-            "many short templates",
-            set(
-                "argv: [\"./current/bin/stop\"]",
-                "argv: [",
-                &filled(|_| "\"${{ host.nam }}\", ".to_owned()),
-                "x]",
-            ),
-        ),
-        (
-            "phases from many states",
-            set(
-                "from: [serving, running]",
-                "from: [",
-                &filled(|at| format!("s{at}, ")),
-                "serving]",
-            ),
-        ),
     ];
-    let more: [(&str, String); 6] = [
-        (
-            "many states",
-            set(
-                "    absent: { traffic: none }\n",
-                "    absent: { traffic: none }\n",
-                &filled(|at| format!("    s{at}: {{ traffic: none }}\n")),
-                "",
-            ),
-        ),
-        (
-            "many phases",
-            set(
-                "  phases:\n",
-                "  phases:\n",
-                &filled(|at| format!("    - {{ name: p{at}, from: absent, to: absent }}\n")),
-                "",
-            ),
-        ),
-        (
-            "many gates",
-            set(
-                "gates:\n",
-                "gates:\n",
-                &filled(|at| format!("  g{at}: {{ kind: soak, for: 1s }}\n")),
-                "",
-            ),
-        ),
-        (
-            "many waves",
-            set(
-                "      waves:\n",
-                "      waves:\n",
-                &filled(|at| format!("        - {{ name: w{at}, size: {at} }}\n")),
-                "",
-            ),
-        ),
-        (
-            "many datacenters",
-            set(
-                "datacenters: all",
-                "datacenters: [",
-                &filled(|at| format!("d{at}, ")),
-                "x]",
-            ),
-        ),
-        (
-            "a way over many states",
-            set(
-                "via: [stopped]",
-                "via: [",
-                &filled(|_| "stopped, running, ".to_owned()),
-                "stopped]",
-            ),
-        ),
-    ];
-    let named = built
-        .into_iter()
-        .chain(more)
-        .map(|(name, text)| (name.to_owned(), text));
-    repeated.chain(named).collect()
+    let built = built.into_iter().map(|(name, text)| (name.to_owned(), text));
+    repeated.chain(around).chain(within).chain(built).collect()
 }
 
-/// What the whole text consists of.
+/// What a whole text consists of.
+#[rustfmt::skip]
 const PIECES: [&str; 38] = [
-    "[",
-    "{",
-    "- ",
-    "a: ",
-    "? ",
-    "&a ",
-    "*a ",
-    "!",
-    "'",
-    "\"",
-    "\n",
-    " ",
-    "\t",
-    "#",
-    "a: 1\n",
-    "- a\n",
-    "{a: b}, ",
-    "a: [",
-    "|\n",
-    "---\n",
-    ",",
-    "x",
-    "ä",
-    "- {a: {b: [c, d]}}\n",
-    "%",
-    "\0",
-    "\r",
-    "\r\n",
-    "? a\n",
-    ": a\n",
-    "- - - ",
-    "a:\n ",
-    "[]",
-    "{}",
-    "<<: *a\n",
-    "\u{feff}",
-    "\u{2028}",
-    "\\",
+    "[", "{", "- ", "a: ", "? ", "&a ", "*a ", "!", "'", "\"", "\n", " ", "\t", "#", "a: 1\n", "- a\n", "{a: b}, ", "a: [",
+    "|\n", "---\n", ",", "x", "ä", "- {a: {b: [c, d]}}\n", "%", "\0", "\r", "\r\n", "? a\n", ": a\n", "- - - ", "a:\n ",
+    "[]", "{}", "<<: *a\n", "\u{feff}", "\u{2028}", "\\",
+];
+
+/// Name, what stands before the pieces, the piece (`{at}` is its number), what stands after.
+#[rustfmt::skip]
+const AROUND: [(&str, &str, &str, &str); 21] = [
+    ("one mapping of many keys", "", "key{at}: 1\n", ""),
+    ("one mapping of many keys in one line", "{", "k{at}: 1, ", "}"),
+    ("one key again and again", "", "name: a\n", ""),
+    ("one key of a megabyte", "", "key", ": 1\n"),
+    ("many faults in one line", "stages: [", "!!str a, &b c, *d, ", "]"),
+    ("many unknown keys in one line", "{", "nam{at}: *a, ", "}"),
+    ("a fault at the end of a long line", "name: \"", "ä", "\"\nname: *a\n"),
+    ("flow that is never closed", "", "[{a: [{b: ", ""),
+    ("a list in a list in one line", "", "- ", "a"),
+    ("many comments", "", "# {at}\n", ""),
+    ("a comment behind each key", "", "k{at}: 1 # why\n", ""),
+    ("lines that end as on Windows", "", "k{at}: 1\r\n", ""),
+    ("lines that end as on an old Mac", "", "k{at}: 1\r", ""),
+    ("a tab in each line", "", "a:\t1\n", ""),
+    ("a huge text in quotes", "name: \"", "a\\n\\u00e4", "\""),
+    ("a huge text in single quotes", "name: '", "it''s ", "'"),
+    ("a huge text over many lines in quotes", "name: \"", "a\n\n  b\n ", "\""),
+    ("a huge block of text", "name: |\n", "  a line\n", ""),
+    ("a huge folded text of empty lines", "name: >\n", "  a\n\n\n", ""),
+    ("a plain text over many lines", "name: a\n", "  b\n", ""),
+    ("numbers that are too large", "version: ", "9", "\n"),
+];
+
+/// Name, what of the library's playbook is exchanged, and for what: before, piece, after.
+#[rustfmt::skip]
+const WITHIN: [(&str, &str, &str, &str, &str); 12] = [
+    ("a selector", "selector: \"app=storefront\"", "selector: \"", "k{at}=v,", "\""),
+    ("a selector of one term", "selector: \"app=storefront\"", "selector: \"app=", "v", "\""),
+    ("templates", "argv: [\"./current/bin/stop\"]", "argv: [\"", "${{ host.name }}", "\"]"),
+    ("templates never closed", "argv: [\"./current/bin/stop\"]", "argv: [\"", "${{ ", "\"]"),
+    ("many short templates", "argv: [\"./current/bin/stop\"]", "argv: [", "\"${{ host.nam }}\", ", "x]"),
+    ("a phase from many states", "from: [serving, running]", "from: [", "s{at}, ", "serving]"),
+    ("many states", "    absent: { traffic: none }\n", "    absent: { traffic: none }\n", "    s{at}: { traffic: none }\n", ""),
+    ("many phases", "  phases:\n", "  phases:\n", "    - { name: p{at}, from: absent, to: absent }\n", ""),
+    ("many gates", "gates:\n", "gates:\n", "  g{at}: { kind: soak, for: 1s }\n", ""),
+    ("many waves", "      waves:\n", "      waves:\n", "        - { name: w{at}, size: {at} }\n", ""),
+    ("many datacenters", "datacenters: all", "datacenters: [", "d{at}, ", "x]"),
+    ("a way over many states", "via: [stopped]", "via: [", "stopped, running, ", "stopped]"),
 ];
 
 /// A megabyte of pieces, less what is put around them.
-fn filled(piece: impl Fn(usize) -> String) -> String {
-    const ROOM: usize = 64 * 1024;
+fn filled(piece: &str) -> String {
     let mut text = String::new();
     for at in 0.. {
-        let piece = piece(at);
+        let piece = piece.replace("{at}", &at.to_string());
         if text.len() + piece.len() > PLAYBOOK_BYTES_MAX - ROOM {
             break;
         }
@@ -247,24 +100,21 @@ fn filled(piece: impl Fn(usize) -> String) -> String {
     text
 }
 
-fn wrapped(before: &str, text: String, after: &str) -> String {
-    format!("{before}{text}{after}")
+fn within(old: &str, before: &str, piece: &str, after: &str) -> String {
+    let shipped = LIBRARY.into_iter().find(|(name, _)| *name == "process-rolling");
+    let (_, whole) = shipped.expect("it is shipped");
+    assert!(whole.contains(old), "the library has no {old:?}");
+    whole.replacen(old, &format!("{before}{}{after}", filled(piece)), 1)
 }
 
-/// A playbook of the library, in which one piece is exchanged.
-fn set(old: &str, before: &str, text: &str, after: &str) -> String {
-    let (_, whole) = LIBRARY
-        .into_iter()
-        .find(|(name, _)| *name == "process-rolling")
-        .expect("it is shipped");
-    assert!(whole.contains(old), "the library has no {old:?}");
-    whole.replacen(old, &format!("{before}{text}{after}"), 1)
+/// Most of the text is one line before the first fault.
+fn behind_a_comment() -> String {
+    format!("#{}\n{}", "x".repeat(900_000), "a: *b\n".repeat(20_000))
 }
 
 /// Each line one deeper than the one before.
-fn stairs(step: &str) -> String {
-    let lines = (0..1_400).map(|depth| format!("{}a:\n", step.repeat(depth)));
-    lines.collect()
+fn stairs() -> String {
+    (0..1_400).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect()
 }
 
 /// Each anchor is twice the one before: a reader that follows aliases would make 2^28,000 of them.

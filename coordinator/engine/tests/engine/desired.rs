@@ -25,6 +25,7 @@ pub(crate) fn check(state: &State) {
         return;
     }
     let operation = newest.playbook.machine.operations.get(&newest.plan.body.operation);
+    // Of other apps another rollout may be at work on the same hosts.
     let filter = drift::Filter {
         app: Some(newest.app.clone()),
         ..drift::Filter::default()
