@@ -1,5 +1,6 @@
 //! The service that the demo rolls out: a small HTTP server whose release says how it behaves. `/version` is what stands
-//! in its VERSION file, `/health` is 200, but 500 for the one bad release. Deliberately knows nothing of Echelon.
+//! in its VERSION file, `/health` is 200, but 500 for the one bad release,
+//! `/sessions` says that nobody is logged in. Deliberately knows nothing of Echelon.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -47,6 +48,7 @@ fn service(version: String) -> Router {
     Router::new()
         .route("/version", get(move || async move { version }))
         .route("/health", get(move || async move { health }))
+        .route("/sessions", get(|| async { "{\"sessions\": 0}\n" }))
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {
