@@ -95,16 +95,7 @@ impl Script {
             ["host", datacenter, host, pool, labels @ ..] => self.host(datacenter, host, pool, labels),
             ["with", change @ ..] => self.with.push(change.join(" ")),
             ["releases", releases @ ..] => releases.iter().for_each(|release| self.world.release(release)),
-            ["playbook", playbook, edits @ ..] => {
-                let mut text = fs::read_to_string(folder.join(format!("{playbook}.yaml"))).unwrap();
-                for edit in edits {
-                    let (old, new) = edit.split_once("=>").unwrap();
-                    assert!(text.contains(old), "{playbook}.yaml has no {old:?}");
-                    text = text.replace(old, new);
-                }
-                self.world.playbook(&text, &std::mem::take(&mut self.with));
-                self.playbook = (*playbook).into();
-            }
+            ["playbook", playbook, edits @ ..] => self.push(folder, playbook, edits),
             ["installed", release] => {
                 let start = self.world.start(release, &self.playbook);
                 self.world.command("root", Command::StartRollout(start)).unwrap();
@@ -154,6 +145,17 @@ impl Script {
             _ => panic!("no such line: {words:?}"),
         }
         self.tell();
+    }
+
+    fn push(&mut self, folder: &Path, playbook: &str, edits: &[&str]) {
+        let mut text = fs::read_to_string(folder.join(format!("{playbook}.yaml"))).unwrap();
+        for edit in edits {
+            let (old, new) = edit.split_once("=>").unwrap();
+            assert!(text.contains(old), "{playbook}.yaml has no {old:?}");
+            text = text.replace(old, new);
+        }
+        self.world.playbook(&text, &std::mem::take(&mut self.with));
+        self.playbook = playbook.into();
     }
 
     fn host(&mut self, datacenter: &str, host: &str, pool: &str, labels: &[&str]) {
