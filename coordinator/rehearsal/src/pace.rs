@@ -13,9 +13,15 @@ use echelon_proto::Span;
 
 use crate::chance::draw;
 
+/// An order with which nothing is run is only taken down.
+const NOTHING_RUNS: Span = Span::secs(1);
+
 /// How long the phase takes, and whether it ends by itself.
 pub(crate) fn of(order: &Order, slow: Option<Span>, seed: u64) -> (Span, PhaseResult) {
-    let took = slow.unwrap_or_else(|| drawn(order, seed));
+    let Some(action) = &order.action else {
+        return (NOTHING_RUNS, PhaseResult::Done);
+    };
+    let took = slow.unwrap_or_else(|| drawn(order, action, seed));
     if took < order.timeout {
         (took, PhaseResult::Done)
     } else {
@@ -23,12 +29,10 @@ pub(crate) fn of(order: &Order, slow: Option<Span>, seed: u64) -> (Span, PhaseRe
     }
 }
 
-fn drawn(order: &Order, seed: u64) -> Span {
+fn drawn(order: &Order, action: &Action<String>, seed: u64) -> Span {
     let fence = &order.fence;
     let percent = 50 + draw(seed, &[fence.host.as_str(), fence.phase.as_str()], fence.attempt) % 101;
-    // Nothing is run where the agent only takes something down.
-    let usual = order.action.as_ref().map_or(Span::secs(1), usual);
-    let took = Span(usual.0 * percent / 100);
+    let took = Span(usual(action).0.saturating_mul(percent) / 100);
     let whole = Span::secs((took.0 / 1000).max(1));
     if whole < order.timeout {
         whole

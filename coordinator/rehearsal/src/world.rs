@@ -240,7 +240,7 @@ impl<'a> World<'a> {
         }
         let (host, phase) = (&order.fence.host, &order.fence.phase);
         let (took, result) = pace::of(order, self.troubles.slow(host, phase), self.script.seed);
-        let fails = result.is_good() && self.troubles.phase_fails(host, phase);
+        let fails = order.action.is_some() && result.is_good() && self.troubles.phase_fails(host, phase);
         let result = if fails { PhaseResult::Failed } else { result };
         self.foresee(took, Happening::Ends { order: effect, result });
     }

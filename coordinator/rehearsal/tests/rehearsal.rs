@@ -313,7 +313,8 @@ fn given_hosts_go_from_where_they_stand() {
             .collect::<Vec<_>>()
     };
     assert_eq!(phases("web-01").len(), 7);
-    assert_eq!(phases("web-02"), ["install", "start", "warm", "admit"]);
+    // It was out before the rollout began, so it is not for the rollout to put it into service.
+    assert_eq!(phases("web-02"), ["install", "start", "warm"]);
     assert!(phases("web-03").is_empty() && phases("web-04").is_empty());
     // A quarter of 12 may be out: two are before it begins, so it takes out one at a time.
     let pool = &rehearsal.forecast.pools[0];
