@@ -156,9 +156,16 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> O
     if word.len() > 128 {
         return None;
     }
+    let written = word.to_lowercase();
+    let length = written.chars().count();
     let worth = |known: &str| {
-        let distance = strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase());
         let limit = (known.len().max(word.len()) / 3).max(1);
+        let known = known.to_lowercase();
+        // Each character that one has more is a step. Most words of a text that is no playbook are told apart by that.
+        if length.abs_diff(known.chars().count()) > limit {
+            return None;
+        }
+        let distance = strsim::damerau_levenshtein(&written, &known);
         (distance <= limit).then_some(distance)
     };
     known

@@ -46,7 +46,9 @@ const PIECES: [&str; 38] = [
 
 /// Name, what stands before the pieces, the piece (`{at}` is its number), what stands after.
 #[rustfmt::skip]
-const AROUND: [(&str, &str, &str, &str); 21] = [
+const AROUND: [(&str, &str, &str, &str); 23] = [
+    ("unknown keys far longer than known ones", "", "NNNNNNNNNNNNN---NNNNEachNNNNNNNNNNNNNNNNNNNN{at}: web\n", ""),
+    ("unknown keys as long as known ones", "", "compens{at}: web\n", ""),
     ("one mapping of many keys", "", "key{at}: 1\n", ""),
     ("one mapping of many keys in one line", "{", "k{at}: 1, ", "}"),
     ("one key again and again", "", "name: a\n", ""),
