@@ -188,7 +188,10 @@ impl Ranks {
     /// Hosts for which a time will come.
     pub(crate) fn timed<'a>(&'a self, rollout: &'a Rollout) -> impl Iterator<Item = (&'a HostId, &'a Run)> {
         self.lanes.iter().enumerate().flat_map(move |(lane, rank)| {
-            let hosts = rank.timed.iter().filter_map(move |seat| rollout.seated(lane, *seat));
+            let hosts = rank
+                .timed
+                .iter()
+                .filter_map(move |seat| rollout.plan.seated(lane, *seat));
             hosts.filter_map(|host| Some((host, rollout.runs.get(host)?)))
         })
     }

@@ -44,6 +44,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The host at a place of a lane: wave, and place in it.
+    #[must_use]
+    pub fn seated(&self, lane: usize, seat: (usize, usize)) -> Option<&HostId> {
+        self.lanes.get(lane)?.seated(seat).map(|planned| &planned.host)
+    }
+
     /// The request that gives this plan again, as long as nothing has changed.
     #[must_use]
     pub fn request(&self) -> PlanRequest {

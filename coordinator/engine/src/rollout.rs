@@ -558,13 +558,6 @@ impl Rollout {
         }))
     }
 
-    /// The host at a place of the lane's plan: wave, and place in it.
-    #[must_use]
-    pub fn seated(&self, lane: usize, seat: (usize, usize)) -> Option<&HostId> {
-        let planned = self.plan.lanes.get(lane)?.seated(seat);
-        planned.map(|planned| &planned.host)
-    }
-
     /// Whether a phase runs on any host of the lane.
     #[must_use]
     pub fn lane_in_flight(&self, lane: usize) -> bool {

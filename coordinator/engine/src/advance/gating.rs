@@ -198,7 +198,7 @@ pub(super) fn budget(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) -> bool {
         let rank = turn.engine.muster.rank(id, lane).into_iter();
         failed.extend(
             rank.flat_map(|rank| &rank.failed)
-                .filter_map(|seat| rollout.seated(lane, *seat)),
+                .filter_map(|seat| rollout.plan.seated(lane, *seat)),
         );
     }
     let count = u32::try_from(failed.len()).unwrap_or(u32::MAX).saturating_sub(forgiven);
