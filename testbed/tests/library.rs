@@ -54,7 +54,7 @@ struct Stage {
 
 impl Stage {
     /// A fleet, three releases, and a playbook of one's own that extends the library's, in haste.
-    async fn set(library: &'static str) -> Self {
+    async fn set(library: &'static str, params: &str) -> Self {
         let binaries = Binaries::build().await.unwrap();
         let testbed = binaries.testbed.clone();
         let mut scene = Scene::with(binaries, false).await.unwrap();
@@ -76,7 +76,7 @@ impl Stage {
                 .await;
         }
         let text = format!(
-            "name: {library}\nversion: 1\nextends: library/{library}@1\nwith: {{ bake: 0s, settled: 1s, max_unavailable: 50% }}\n\
+            "name: {library}\nversion: 1\nextends: library/{library}@1\nwith: {{ bake: 0s, settled: 1s, max_unavailable: 50%{params} }}\n\
              hosts: {{ selector: \"app={APP}\" }}\n"
         );
         let file = stage.scene.hosts[0].app(APP).with_extension("yaml");
@@ -134,7 +134,7 @@ impl Stage {
 
 #[tokio::test]
 async fn glus_machine_goes_forward_restarts_and_comes_back() {
-    let stage = Stage::set("glu-default").await;
+    let stage = Stage::set("glu-default", "").await;
     let fresh = stage.roll("1.0.0", &[], Exit::Done).await;
     assert_eq!(fresh, ["configure start"]);
     stage.scene.must_serve("1.0.0").await.unwrap();
@@ -156,7 +156,7 @@ async fn glus_machine_goes_forward_restarts_and_comes_back() {
 
 #[tokio::test]
 async fn edges_datacenter_goes_forward_restarts_hard_and_soft_and_comes_back() {
-    let stage = Stage::set("edge-dc").await;
+    let stage = Stage::set("edge-dc", ", well_within: 4s").await;
     let fresh = stage.roll("1.0.0", &[], Exit::Done).await;
     assert_eq!(fresh, ["start take-is"]);
     stage.scene.must_serve("1.0.0").await.unwrap();

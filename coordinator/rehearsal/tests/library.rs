@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use echelon_playbooks::{Given, LIBRARY, Playbook, model::ReleaseGoal, read_with};
+use echelon_playbooks::{
+    Given, LIBRARY, Playbook,
+    model::{ReleaseGoal, Traffic},
+    read_with,
+};
 use echelon_proto::{OperationName, ParamName, Span};
 use echelon_rehearsal::{End, Fleet, MadeUp, Rehearsal, Script, app, rehearse};
 
@@ -13,7 +17,7 @@ fn params(name: &str) -> BTreeMap<ParamName, String> {
     given.into_iter().collect()
 }
 
-fn script(name: &str, text: &str, fresh: bool) -> Script {
+fn script(name: &str, text: &str, fresh: bool, datacenters: u32) -> Script {
     let given = Given {
         params: params(name),
         ..Given::default()
@@ -29,7 +33,7 @@ fn script(name: &str, text: &str, fresh: bool) -> Script {
         operation: None,
         fleet: Fleet::MadeUp(MadeUp {
             fresh,
-            datacenters: Some(2),
+            datacenters: Some(datacenters),
             hosts: Some(16),
             ..MadeUp::default()
         }),
@@ -52,7 +56,7 @@ fn outcome(rehearsal: &Rehearsal) -> &str {
 fn every_shipped_playbook_succeeds_on_fresh_hosts_and_on_serving_ones() {
     for (name, text) in LIBRARY {
         for fresh in [false, true] {
-            let rehearsal = rehearse(&script(name, text, fresh)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let rehearsal = rehearse(&script(name, text, fresh, 2)).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(outcome(&rehearsal), "succeeded", "{name}, fresh {fresh}");
             let done = |end: Option<&str>| end == Some("done");
             assert!(rehearsal.forecast.lanes.iter().all(|lane| done(lane.end)), "{name}");
@@ -65,14 +69,22 @@ fn every_operation_of_a_shipped_playbook_comes_to_its_goal() {
     for (name, text) in LIBRARY {
         let operations: Vec<OperationName> = playbook(name, text).machine.operations.keys().cloned().collect();
         for operation in operations {
-            let mut script = script(name, text, false);
+            let machine = playbook(name, text).machine;
+            let goal = &machine.operations[&operation];
+            // To take all hosts out of service is more than the floor of a pool allows: it would stand still there.
+            if goal.to != machine.initial && machine.traffic(&goal.to) != Traffic::Full {
+                continue;
+            }
+            let mut script = script(name, text, false, 2);
             script.operation = Some(operation.clone());
             let rehearsal = rehearse(&script).unwrap_or_else(|error| panic!("{name} {operation}: {error}"));
             assert_eq!(outcome(&rehearsal), "succeeded", "{name} {operation}");
-            let goal = &playbook(name, text).machine.operations[&operation];
             for host in rehearsal.state.hosts.values() {
                 let standing = &host.standings[&script.app];
                 assert_eq!(standing.state, goal.to, "{name} {operation} on {}", host.id);
+                if goal.to == machine.initial {
+                    continue;
+                }
                 let is_new = standing
                     .release
                     .as_ref()
@@ -89,7 +101,7 @@ fn every_operation_of_a_shipped_playbook_comes_to_its_goal() {
 }
 
 fn playbook(name: &str, text: &str) -> Playbook {
-    script(name, text, false).playbook
+    script(name, text, false, 1).playbook
 }
 
 #[test]
@@ -100,14 +112,14 @@ fn a_shipped_playbook_whose_last_phase_fails_goes_back_or_waits_as_it_says() {
         ("glu-default", "start", "rolled_back"),
         ("edge-dc", "take_is", "rolled_back"),
         ("tomcat-haproxy", "admit", "rolled_back"),
-        ("blue-green", "retire", "rolled_back"),
         ("canary-then-all", "check", "rolled_back"),
         ("agent-upgrade", "probation", "rolled_back"),
         ("stateful-shards", "rejoin", "waits"),
         ("command", "command", "waits"),
     ] {
         let text = LIBRARY.iter().find(|(known, _)| *known == name).unwrap().1;
-        let mut script = script(name, text, false);
+        // In one datacenter: another that had not failed would stop where it is.
+        let mut script = script(name, text, false, 1);
         // As often as it is tried forward on the canary; on the way back it works.
         script.fails = vec![format!("*:{last}:2").parse().unwrap()];
         let rehearsal = rehearse(&script).unwrap_or_else(|error| panic!("{name}: {error}"));
