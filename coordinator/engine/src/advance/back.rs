@@ -71,17 +71,10 @@ fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: Option<&mut Acc
     let rollout = turn.rollout(id)?;
     let run = rollout.runs.get(host)?;
     let known = turn.state().hosts.get(host)?;
-    let settle = |settled, text: String| {
-        Some(Record::HostSettled {
-            rollout: id.clone(),
-            host: host.clone(),
-            settled,
-            text,
-            by: None,
-        })
-    };
     if known.is_lost(turn.now, turn.engine.config.unreachable_after) {
-        return settle(
+        return step::settle(
+            id,
+            host,
             Settled::Debt,
             format!("could not be brought back: not reachable since {}", known.since),
         );
@@ -93,12 +86,12 @@ fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: Option<&mut Acc
     }
     let standing = step::standing(rollout, known);
     match rollback::next(rollout, run, &standing) {
-        Move::Arrived => settle(Settled::RolledBack, String::new()),
+        Move::Arrived => step::settle(id, host, Settled::RolledBack, String::new()),
         Move::Drop => Some(Record::StepDropped {
             rollout: id.clone(),
             host: host.clone(),
         }),
-        Move::Stuck(why) => settle(Settled::Debt, format!("could not be brought back: {why}")),
+        Move::Stuck(why) => step::settle(id, host, Settled::Debt, format!("could not be brought back: {why}")),
         Move::Phase {
             phase,
             direction,
@@ -108,7 +101,7 @@ fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: Option<&mut Acc
         } => {
             let is_for = match is_for(rollout, run, known, &phase, direction) {
                 Ok(is_for) => is_for,
-                Err(why) => return settle(Settled::Debt, format!("could not be brought back: {why}")),
+                Err(why) => return step::settle(id, host, Settled::Debt, format!("could not be brought back: {why}")),
             };
             let leaves = after.leaves_service(&standing) && known.in_service();
             let account = account.filter(|_| leaves);

@@ -20,18 +20,9 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
     let rollout = turn.rollout(id)?;
     let run = rollout.runs.get(host)?;
     let known = turn.state().hosts.get(host)?;
-    let settle = |settled, text: String| {
-        Some(Record::HostSettled {
-            rollout: id.clone(),
-            host: host.clone(),
-            settled,
-            text,
-            by: None,
-        })
-    };
     if known.is_lost(turn.now, turn.engine.config.unreachable_after) {
         let settled = lost(rollout.playbook.hosts.unreachable)?;
-        return settle(settled, format!("not reachable since {}", known.since));
+        return settle(id, host, settled, format!("not reachable since {}", known.since));
     }
     let waits = run.not_before.is_some_and(|at| at > turn.now) || known.busy.is_some() || run.timed_out.is_some();
     if !known.is_attached() || waits {
@@ -42,6 +33,8 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
     let Some(path) = path(rollout, run, &standing, operation) else {
         let goal = &operation.to;
         return settle(
+            id,
+            host,
             Settled::Failed,
             format!("no way from state {} to {goal}", standing.state),
         );
@@ -51,7 +44,7 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
             true => "it was out of service before, and stays so",
             false => "",
         };
-        return settle(Settled::Done, text.into());
+        return settle(id, host, Settled::Done, text.into());
     };
     if rollout.hold.is_some() {
         return None;
@@ -65,7 +58,14 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
     let after = standing_after(machine, phase, &standing, release.as_ref());
     let is_for = match site::is_for(phase, &site::of_run(rollout, run, known)?) {
         Ok(is_for) => is_for,
-        Err(unknown) => return settle(Settled::Failed, format!("`when` of phase {name} is open: {unknown}")),
+        Err(unknown) => {
+            return settle(
+                id,
+                host,
+                Settled::Failed,
+                format!("`when` of phase {name} is open: {unknown}"),
+            );
+        }
     };
     let guarded = after.leaves_service(&standing) && known.in_service();
     if guarded {
@@ -85,6 +85,17 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
         after,
         note: note(rollout, phase, is_for, guarded),
         guarded,
+    })
+}
+
+/// A host is done with, for now or for good.
+pub(super) fn settle(id: &RolloutId, host: &HostId, settled: Settled, text: String) -> Option<Record> {
+    Some(Record::HostSettled {
+        rollout: id.clone(),
+        host: host.clone(),
+        settled,
+        text,
+        by: None,
     })
 }
 

@@ -56,31 +56,7 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
             engine.touch_all();
         }
         Record::HostDetached { host } => detach(engine, now, host),
-        Record::MonitorChanged {
-            host,
-            app,
-            healthy,
-            message,
-        } => {
-            let Some(known) = engine.state.hosts.get_mut(host) else {
-                return;
-            };
-            let state = known.standings.get(app).map(|standing| standing.state.clone());
-            match state.filter(|_| !healthy) {
-                Some(state) => {
-                    let unwell = Unwell {
-                        state,
-                        message: message.clone(),
-                        since: now,
-                    };
-                    known.unwell.insert(app.clone(), unwell);
-                }
-                None => {
-                    known.unwell.remove(app);
-                }
-            }
-            engine.touch_all();
-        }
+        Record::MonitorChanged { host, .. } => unwell(engine, now, host, record),
         _ => {}
     }
 }
@@ -127,6 +103,34 @@ fn detach(engine: &mut Engine, now: Time, host: &HostId) {
             .and_then(|rollout| rollout.runs.get_mut(host))
         {
             run.health = None;
+        }
+    }
+    engine.touch_all();
+}
+
+/// What the monitor of a state says of a host.
+fn unwell(engine: &mut Engine, now: Time, host: &HostId, record: &Record) {
+    let (
+        Record::MonitorChanged {
+            app, healthy, message, ..
+        },
+        Some(known),
+    ) = (record, engine.state.hosts.get_mut(host))
+    else {
+        return;
+    };
+    let state = known.standings.get(app).map(|standing| standing.state.clone());
+    match state.filter(|_| !healthy) {
+        Some(state) => {
+            let unwell = Unwell {
+                state,
+                message: message.clone(),
+                since: now,
+            };
+            known.unwell.insert(app.clone(), unwell);
+        }
+        None => {
+            known.unwell.remove(app);
         }
     }
     engine.touch_all();

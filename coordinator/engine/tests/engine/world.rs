@@ -92,7 +92,8 @@ impl World {
             let phase = event.phase.map(|phase| phase.to_string()).unwrap_or_default();
             let (at, rollout, kind, text) = (self.now.0, event.rollout, event.kind, event.text);
             // Past the harness, which would keep it until the test has ended.
-            writeln!(std::io::stderr(), "{at} {rollout} {kind} {host} {phase}: {text}").unwrap();
+            let line = format!("{at} {rollout} {kind} {host} {phase}: {text}\n");
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
         }
     }
 
