@@ -40,11 +40,8 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
         );
     };
     let Some(name) = path.first() else {
-        let text = match standby::stays_out(run, &standing) {
-            true => "it was out of service before, and stays so",
-            false => "",
-        };
-        return settle(id, host, Settled::Done, text.into());
+        let stays = standby::stays_out(run, &standing).then_some("it was out of service before, and stays so");
+        return settle(id, host, Settled::Done, stays.unwrap_or_default().into());
     };
     if rollout.hold.is_some() {
         return None;
