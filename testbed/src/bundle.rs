@@ -9,6 +9,7 @@ use tar::{Builder, EntryType, Header};
 
 const START: &str = include_str!("../demo/start.sh");
 const STOP: &str = include_str!("../demo/stop.sh");
+const STEP: &str = include_str!("../demo/step.sh");
 const WARM: &str = include_str!("../demo/warm.sh");
 const WARM_BROKEN: &str = include_str!("../python/warm-broken.sh");
 
@@ -58,6 +59,20 @@ pub fn sample(version: &str, testbed: &Path) -> Vec<Entry> {
         Entry::program("bin/stop", STOP),
         Entry::program("bin/warm", WARM),
     ]
+}
+
+/// The same with all that the shipped machines ask a release for: `configure`, `unconfigure`, `take-oos`, `take-is`.
+#[must_use]
+pub fn complete(version: &str, testbed: &Path) -> Vec<Entry> {
+    let mut entries = sample(version, testbed);
+    let steps = [
+        ("configure", "echo \"port = $PORT\" >app.conf"),
+        ("unconfigure", "rm -f app.conf"),
+        ("take-oos", "rm -f in-service"),
+        ("take-is", "touch in-service"),
+    ];
+    entries.extend(steps.map(|(name, does)| Entry::program(&format!("bin/{name}"), format!("{STEP}{does}\n"))));
+    entries
 }
 
 /// The same, but packed without a file that its `bin/warm` reads: that program says so and ends with 3.
@@ -121,6 +136,21 @@ mod tests {
             names.push(name);
         }
         assert_eq!(names, ["VERSION", "bin/service", "bin/start", "bin/stop", "bin/warm"]);
+    }
+
+    #[test]
+    fn a_complete_release_has_each_program_once() {
+        let mut names: Vec<_> = complete("1.1.0", Path::new("/bin/testbed"))
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect();
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(all, names.len());
+        for name in ["configure", "unconfigure", "start", "stop", "take-oos", "take-is"] {
+            assert!(names.contains(&format!("bin/{name}")), "{name}");
+        }
     }
 
     #[test]

@@ -4,8 +4,10 @@
 
 mod blow;
 mod ledger;
+mod machine;
 mod scene;
 mod story;
+mod tour;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -16,6 +18,7 @@ use crate::{
     screen,
 };
 
+pub use machine::Machine;
 pub use scene::{APP, Scene};
 
 /// `demo`
@@ -30,6 +33,9 @@ pub struct Arguments {
     /// Kill one agent (-9) in the middle of a phase of 1.1.0, and start it again
     #[arg(long)]
     pub kill_agent: bool,
+    /// Show another machine than the storefront's own
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["kill_coordinator", "kill_agent"])]
+    pub machine: Option<Machine>,
     /// Keep the folder with all logs
     #[arg(long)]
     pub keep: bool,
@@ -41,9 +47,13 @@ pub struct Arguments {
 /// Something is not as it has to be: what, and where to look.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     screen::head("Echelon demo: one coordinator, eight agents in four datacenters, one real service");
-    let mut scene = Scene::build(arguments.keep).await?;
+    let app = arguments.machine.map_or(APP, Machine::app);
+    let mut scene = Scene::build(app, arguments.keep).await?;
     let began = Instant::now();
-    let told = story::tell(&mut scene, arguments).await;
+    let told = match arguments.machine {
+        Some(machine) => tour::tell(&mut scene, machine).await,
+        None => story::tell(&mut scene, arguments).await,
+    };
     if let Err(error) = &told {
         screen::bad(format_args!("{error:#}"));
         scene.confess();
@@ -54,8 +64,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         // Ctrl-C ends it all: `main` listens.
         std::future::pending::<()>().await;
     }
-    let told = told.and(end(scene).await);
+    if let Ok(number) = &told {
+        screen::title(*number, "The end");
+    }
+    let ended = end(scene).await;
     told?;
+    ended?;
     screen::gap();
     screen::head(&format!(
         "Done in {:.0} s: all is as it should be, and nothing is left.",
@@ -66,7 +80,6 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Ends what runs and looks that nothing is left.
 async fn end(scene: Scene) -> anyhow::Result<()> {
-    screen::title(7, "The end");
     let running = descendants().len();
     let (folder, ports, kept) = scene.end().await?;
     // What phases put into the background belongs to nobody now.

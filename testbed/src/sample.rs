@@ -1,8 +1,13 @@
 //! The service that the demo rolls out: a small HTTP server whose release says how it behaves. `/version` is what stands
-//! in its VERSION file, `/health` is 200, but 500 for the one bad release,
-//! `/sessions` says that nobody is logged in. Deliberately knows nothing of Echelon.
+//! in its VERSION file, `/health` is 200, but 500 for the one bad release, `/sessions` says that nobody is logged in,
+//! `/status` how much of its model is loaded, `/shadow` how its answers compare with those of the release that serves.
+//! Deliberately knows nothing of Echelon.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use axum::{Router, http::StatusCode, routing::get};
@@ -12,6 +17,9 @@ use tokio::{net::TcpListener, time};
 pub const BAD_RELEASE: &str = "1.2.0";
 /// The one before it on this port may not be gone yet.
 const LISTEN_WITHIN: Duration = Duration::from_secs(5);
+/// Of its model.
+const PARTS: u128 = 4;
+const LOADS_ONE_IN: Duration = Duration::from_millis(250);
 
 /// `sample-service`
 #[derive(Debug, Clone, clap::Args)]
@@ -45,10 +53,23 @@ fn service(version: String) -> Router {
     } else {
         (StatusCode::OK, "ok\n")
     };
+    let began = Instant::now();
+    let status = move || async move { format!("{{\"loaded\": {}, \"total\": {PARTS}}}\n", loaded(began.elapsed())) };
+    let differ = if version == BAD_RELEASE { 150 } else { 2 };
     Router::new()
+        .route("/status", get(status))
+        .route(
+            "/shadow",
+            get(move || async move { format!("{{\"compared\": 1500, \"differ\": {differ}}}\n") }),
+        )
         .route("/version", get(move || async move { version }))
         .route("/health", get(move || async move { health }))
         .route("/sessions", get(|| async { "{\"sessions\": 0}\n" }))
+}
+
+/// Of its model's parts, this long after the start.
+fn loaded(since: Duration) -> u128 {
+    (since.as_millis() / LOADS_ONE_IN.as_millis()).min(PARTS)
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {
@@ -79,7 +100,15 @@ mod tests {
             let serving = tokio::spawn(async move { axum::serve(listener, service(version.to_owned())).await });
             assert_eq!(get(port, "/version").await.unwrap(), (200, version.to_owned()));
             assert_eq!(get(port, "/health").await.unwrap().0, status);
+            let (_, shadow) = get(port, "/shadow").await.unwrap();
+            assert_eq!(shadow.contains("\"differ\": 2}"), status == 200, "{shadow}");
             serving.abort();
         }
+    }
+
+    #[test]
+    fn a_model_is_loaded_part_by_part_and_then_stays() {
+        let parts = [0, 249, 250, 999, 1000, 60_000].map(|ms| loaded(Duration::from_millis(ms)));
+        assert_eq!(parts, [0, 0, 1, 3, 4, 4]);
     }
 }

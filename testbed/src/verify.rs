@@ -16,10 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use clap::ValueEnum;
+use futures::future;
 
 use crate::{
     binaries::{cargo, target},
+    demo::Machine,
     reaper::Reaper,
     screen,
 };
@@ -48,6 +51,8 @@ pub enum Step {
     DemoKillCoordinator,
     /// The demo, with an agent killed in the middle of a phase
     DemoKillAgent,
+    /// The demo with the machines that are shipped, and with one of one's own
+    DemoMachines,
     /// A Python client as a Jenkins job would use it
     Clients,
     /// A small fleet: that the bench ends and prints what it should, not how fast
@@ -126,6 +131,7 @@ impl Step {
             Self::Demo => "The demo",
             Self::DemoKillCoordinator => "The demo, with the coordinator killed in the middle of a wave",
             Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
+            Self::DemoMachines => "The demo with other machines: glu's, Edge's, and one of one's own",
             Self::Clients => "A Python client, as a Jenkins job",
             Self::Bench => "A small fleet in the bench",
         }
@@ -186,6 +192,7 @@ impl Step {
             Self::Demo => demo(&name, &[], room).await,
             Self::DemoKillCoordinator => demo(&name, &["--kill-coordinator"], room).await,
             Self::DemoKillAgent => demo(&name, &["--kill-agent"], room).await,
+            Self::DemoMachines => machines(&name, room).await,
             Self::Clients => clients::look(&name, room).await,
             Self::Bench => bench::look(&name, room).await,
         }
@@ -217,4 +224,28 @@ async fn demo(name: &str, how: &[&str], room: &Room) -> anyhow::Result<Found> {
     demo.arg("demo").args(how);
     let ended = Job::new(name, demo, 10 * MINUTE).must(room).await?;
     Ok(Found::good(ended.last_line()))
+}
+
+/// All of them at once: they mostly wait.
+async fn machines(name: &str, room: &Room) -> anyhow::Result<Found> {
+    let told = Machine::value_variants().iter().map(async |machine| {
+        let machine = machine.to_possible_value().context("a machine has no name")?;
+        let machine = machine.get_name();
+        let mut demo = job::testbed()?;
+        demo.args(["demo", "--machine", machine]);
+        Job::new(&format!("{name}-{machine}"), demo, 10 * MINUTE)
+            .must(room)
+            .await
+    });
+    // Each to its own end, also when another fails: what it started it ends itself.
+    let told = future::join_all(told)
+        .await
+        .into_iter()
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let machines = told.len();
+    let lines = told.iter().flat_map(|ended| ended.said.lines());
+    let facts = lines.filter(|line| line.starts_with("   ✔ ")).count();
+    Ok(Found::good(format!(
+        "{machines} machines do what is written of them: {facts} facts looked at"
+    )))
 }

@@ -1,7 +1,11 @@
 //! What the demo stands on: coordinator, hosts, the server of artifacts, the folder of them all. Also used by `verify`
 //! for the clients that need something real to talk to. Deliberately no story.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use echelon_cli::client::ask;
@@ -20,7 +24,7 @@ use crate::{
     visit::get,
 };
 
-/// The app of the demo.
+/// The app of the demo, but for a machine that is made for another.
 pub const APP: &str = "storefront";
 /// The datacenters of the demo.
 pub(super) const DATACENTERS: [&str; 4] = ["dc1", "dc2", "dc3", "dc4"];
@@ -38,6 +42,8 @@ pub struct Scene {
     pub hosts: Vec<Host>,
     /// Serves the releases.
     pub origin: Origin,
+    /// The app that the hosts are labelled with.
+    pub app: &'static str,
     binaries: Binaries,
     // Last, so that its folder goes after those who write in it.
     place: Place,
@@ -48,16 +54,8 @@ impl Scene {
     ///
     /// # Errors
     /// Something does not build, or no port is free.
-    pub async fn build(keep: bool) -> anyhow::Result<Self> {
+    pub async fn build(app: &'static str, keep: bool) -> anyhow::Result<Self> {
         let binaries = Binaries::build().await?;
-        Self::with(binaries, keep).await
-    }
-
-    /// The same over programs built before.
-    ///
-    /// # Errors
-    /// No port is free, or `init` fails.
-    pub async fn with(binaries: Binaries, keep: bool) -> anyhow::Result<Self> {
         let place = Place::new("demo", keep)?;
         // A coordinator that notices within seconds that a host is away; the defaults are for networks, not for a demo.
         let flags = ["--heartbeat-ms", "1000", "--unreachable-after", "10s"];
@@ -67,6 +65,7 @@ impl Scene {
             coordinator,
             hosts: Vec::new(),
             origin,
+            app,
             binaries,
             place,
         })
@@ -78,14 +77,21 @@ impl Scene {
     /// One of them fails.
     pub async fn populate(&mut self, datacenters: &[&str]) -> anyhow::Result<()> {
         self.coordinator.serve().await?;
-        let folder = self.place.folder("hosts")?;
-        let ports = ports(datacenters.len() * HOSTS_EACH)?;
         let names = datacenters
             .iter()
             .flat_map(|dc| (1..=HOSTS_EACH).map(move |number| (*dc, format!("{dc}-web-{number}"))));
-        for ((dc, name), port) in names.zip(ports) {
-            let mut host = Host::new(&self.binaries, &self.coordinator, &folder, (&name, dc), port)?;
-            let labels = BTreeMap::from([("app", APP.to_owned()), ("port", port.to_string())]);
+        self.add(&names.collect::<Vec<_>>()).await
+    }
+
+    /// Starts these hosts too, by datacenter and name, joined and attached.
+    ///
+    /// # Errors
+    /// One of them fails.
+    pub async fn add(&mut self, hosts: &[(&str, String)]) -> anyhow::Result<()> {
+        let folder = self.place.folder("hosts")?;
+        for ((dc, name), port) in hosts.iter().zip(ports(hosts.len())?) {
+            let mut host = Host::new(&self.binaries, &self.coordinator, &folder, (name, dc), port)?;
+            let labels = BTreeMap::from([("app", self.app.to_owned()), ("port", port.to_string())]);
             host.join(&self.coordinator, &labels).await?;
             host.run()?;
             self.hosts.push(host);
@@ -111,6 +117,12 @@ impl Scene {
         Ok(hosts.iter().filter(|host| host.attached).count())
     }
 
+    /// The folder of them all.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.place.path()
+    }
+
     /// Packs the sample service in this version and serves it.
     ///
     /// # Errors
@@ -130,7 +142,7 @@ impl Scene {
     fn pack(&self, version: &str, entries: &[Entry]) -> anyhow::Result<Artifact> {
         Ok(self
             .origin
-            .put(&format!("{APP}-{version}.tar.gz"), bundle::pack(entries)?))
+            .put(&format!("{}-{version}.tar.gz", self.app), bundle::pack(entries)?))
     }
 
     /// Makes a release of it known, by the command line as a deployer.
@@ -138,12 +150,24 @@ impl Scene {
     /// # Errors
     /// It is refused.
     pub async fn release(&self, version: &str) -> anyhow::Result<()> {
-        let artifact = self.offer(version)?;
+        self.announce(version, self.offer(version)?).await
+    }
+
+    /// The same of the sample service with a program for each step that a shipped playbook asks for.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub async fn release_complete(&self, version: &str) -> anyhow::Result<()> {
+        let entries = bundle::complete(version, &self.binaries.testbed);
+        self.announce(version, self.pack(version, &entries)?).await
+    }
+
+    async fn announce(&self, version: &str, artifact: Artifact) -> anyhow::Result<()> {
         let (digest, size) = (artifact.sha256.to_string(), artifact.size.to_string());
         let words = [
             "release",
             "create",
-            APP,
+            self.app,
             version,
             "--url",
             &artifact.url,
@@ -155,14 +179,14 @@ impl Scene {
         self.coordinator.cli(Person::Alice).must(&words).await.map(drop)
     }
 
-    /// The newest rollout of the demo's app.
+    /// The newest rollout of its app.
     ///
     /// # Errors
     /// There is none, or no answer.
     pub async fn newest(&self) -> anyhow::Result<Rollout> {
         let mut client = self.coordinator.client(Person::Carol).await?;
         let request = ListRolloutsRequest {
-            app: APP.to_owned(),
+            app: self.app.to_owned(),
             page_size: 1,
             ..ListRolloutsRequest::default()
         };

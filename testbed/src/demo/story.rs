@@ -18,13 +18,15 @@ const ROLLOUT_WITHIN: Duration = Duration::from_secs(120);
 const SHORT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-pub(super) async fn tell(scene: &mut Scene, arguments: &Arguments) -> anyhow::Result<()> {
+/// Tells it; gives the number of the next act.
+pub(super) async fn tell(scene: &mut Scene, arguments: &Arguments) -> anyhow::Result<usize> {
     fleet(scene).await?;
     first(scene).await?;
     forward(scene, arguments).await?;
     bad(scene, arguments).await?;
     signoff(scene).await?;
-    account(scene).await
+    account(scene).await?;
+    Ok(7)
 }
 
 async fn fleet(scene: &mut Scene) -> anyhow::Result<()> {

@@ -78,7 +78,7 @@ pub(super) async fn look(name: &str, room: &Room) -> anyhow::Result<Found> {
         .prefix("modules-")
         .tempdir_in(room.temporary())?;
     generate(name, room, modules.path()).await?;
-    let mut scene = Scene::build(false).await?;
+    let mut scene = Scene::build(APP, false).await?;
     let told = async {
         scene.populate(&["dc1"]).await?;
         let jenkins = Jenkins {
