@@ -1,13 +1,16 @@
 //! Playbooks on disk: `tests/faults/*.yaml` each give exactly the faults in the `.expected` beside them,
 //! `tests/good/*.yaml`, the library and the README's examples give none and are read as the `.json` beside them says.
-//! `ECHELON_BLESS=1 cargo test -p echelon-playbooks` writes both anew: read the difference before you commit it.
+//! `tests/library.ways` says which phases each operation of the library takes a host through.
+//! `ECHELON_BLESS=1 cargo test -p echelon-playbooks` writes all of them anew: read the difference before you commit it.
 
 use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
 
-use echelon_playbooks::{LIBRARY, Playbook, Severity, read};
+use echelon_playbooks::{Given, LIBRARY, Playbook, Severity, model::ReleaseGoal, read, read_with};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
@@ -110,6 +113,36 @@ fn what_is_written_is_what_is_read() {
         assert_eq!(fs::read_to_string(&expected).unwrap(), found, "{}", file_name(&file));
         assert_eq!(serde_json::from_str::<Playbook>(&found).unwrap(), playbook);
     }
+}
+
+/// From nothing, and from every state that an operation ends in, with a release that is not the one aimed at: a shorter
+/// way than the one meant is seen here.
+#[test]
+fn the_operations_of_the_library_go_the_ways_written_down() {
+    let given = Given {
+        params: [("command".parse().unwrap(), "true".to_owned())].into(),
+        ..Given::default()
+    };
+    let mut ways = String::new();
+    for (name, text) in LIBRARY {
+        let given = if name == "command" { &given } else { &Given::default() };
+        let machine = read_with(text, given).unwrap().playbook.machine;
+        let ends = machine.operations.values().map(|operation| &operation.to);
+        let starts: BTreeSet<_> = ends.chain([&machine.initial]).collect();
+        for (operation, goal) in &machine.operations {
+            for from in &starts {
+                let path = machine.path(from, goal.release == ReleaseGoal::Same, goal);
+                let path = path.unwrap_or_else(|| panic!("{name}: no way from {from} by {operation}"));
+                let path: Vec<_> = path.iter().map(ToString::to_string).collect();
+                writeln!(ways, "{name} {operation} from {from}: {}", path.join(", ")).unwrap();
+            }
+        }
+    }
+    let written = folder("library.ways");
+    if std::env::var_os("ECHELON_BLESS").is_some() {
+        fs::write(&written, &ways).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&written).unwrap(), ways);
 }
 
 #[test]

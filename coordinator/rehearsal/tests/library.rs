@@ -100,6 +100,15 @@ fn every_operation_of_a_shipped_playbook_comes_to_its_goal() {
     }
 }
 
+#[test]
+fn blue_and_green_take_no_host_out_of_service() {
+    let (name, text) = LIBRARY.into_iter().find(|(name, _)| *name == "blue-green").unwrap();
+    let rehearsal = rehearse(&script(name, text, false, 2)).unwrap();
+    for pool in &rehearsal.forecast.pools {
+        assert_eq!(pool.lowest, pool.hosts, "{pool:?}");
+    }
+}
+
 fn playbook(name: &str, text: &str) -> Playbook {
     script(name, text, false, 1).playbook
 }
@@ -113,6 +122,7 @@ fn a_shipped_playbook_whose_last_phase_fails_goes_back_or_waits_as_it_says() {
         ("edge-dc", "take_is", "rolled_back"),
         ("tomcat-haproxy", "admit", "rolled_back"),
         ("canary-then-all", "check", "rolled_back"),
+        ("blue-green", "retire", "rolled_back"),
         ("agent-upgrade", "probation", "rolled_back"),
         ("stateful-shards", "rejoin", "waits"),
         ("command", "command", "waits"),
