@@ -33,6 +33,7 @@ pub mod rollout;
 mod site;
 pub mod state;
 pub mod view;
+mod way;
 
 pub use engine::{Config, Decision, Engine, Reply};
 pub use event::Event;

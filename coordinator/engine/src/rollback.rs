@@ -2,7 +2,7 @@
 //!
 //! A host in the middle unwinds from the very phase it is in: the newest step first, each by its `undo`, to the standing
 //! it had before that step. A host that had arrived returns by an operation: `rollback` where the playbook has one, else
-//! the rollout's own, to the release it had before; a host that had none returns to the state it had before, and if no
+//! the rollout's own, to the release it had before, through the states that the operation passes; a host that had none returns to the state it had before, and if no
 //! operation can take it there it unwinds too. A host that is out of service on purpose always unwinds: an operation would
 //! put it into service. A phase that was passed over ran nothing, so nothing runs to take it back: the host's agent only
 //! takes down where it stands again. Hosts never touched are left alone.
@@ -14,6 +14,7 @@ use crate::{
     host::{Serving, Standing},
     plan::standby::stays_out,
     rollout::{Back, Direction, Note, Rollout, Run},
+    way,
 };
 
 /// The next move of a host that goes back.
@@ -63,11 +64,16 @@ fn by_operation(rollout: &Rollout, run: &Run, standing: &Standing) -> Option<Mov
         .filter(|name| machine.operations.contains_key(name));
     let operation = machine.operations.get(named.as_ref().unwrap_or(own))?;
     let goal = match &origin.release {
-        Some(_) => Operation {
-            to: operation.to.clone(),
-            release: ReleaseGoal::Target,
-            via: Vec::new(),
-        },
+        Some(release) => {
+            let moved = machine.operations.get(own)?.release == ReleaseGoal::Target && *release != rollout.release;
+            let left = way::rest(operation, run.returned.iter().chain([&standing.state]));
+            Operation {
+                release: ReleaseGoal::Target,
+                // What kept its release has nothing to go back through.
+                via: if moved { left.via } else { Vec::new() },
+                ..left
+            }
+        }
         None => Operation {
             to: origin.state.clone(),
             release: ReleaseGoal::Same,

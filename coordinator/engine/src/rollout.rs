@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use echelon_playbooks::{Playbook, model::Rule};
 use echelon_proto::{
-    App, Datacenter, GateName, HostId, Person, PhaseName, PlanId, ReleaseName, RequestId, RolloutId, Time,
+    App, Datacenter, GateName, HostId, Person, PhaseName, PlanId, ReleaseName, RequestId, RolloutId, StateName, Time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -323,6 +323,9 @@ pub struct Run {
     pub not_before: Option<Time>,
     /// How it goes back; `None`: it does not.
     pub back: Option<Back>,
+    /// What it has left behind on its way back by an operation, oldest first.
+    #[serde(default)]
+    pub returned: Vec<StateName>,
     /// A phase of its way back has begun.
     pub back_begun: bool,
     /// It is done with.

@@ -109,6 +109,24 @@ fn blue_and_green_take_no_host_out_of_service() {
     }
 }
 
+#[test]
+fn blue_and_green_go_back_the_same_way() {
+    let (name, text) = LIBRARY.into_iter().find(|(name, _)| *name == "blue-green").unwrap();
+    let mut script = script(name, text, false, 1);
+    script.fails = vec!["dc1-01:gate".parse().unwrap()];
+    let rehearsal = rehearse(&script).unwrap();
+    assert_eq!(outcome(&rehearsal), "rolled_back");
+    let phases = rehearsal.state.rollouts[&rehearsal.rollout].runs.values();
+    let phases: Vec<_> = phases
+        .flat_map(|run| run.timings.iter().map(|(phase, _)| phase.as_str()))
+        .collect();
+    let way = ["fetch", "place", "start-beside", "check-beside", "switch", "retire"];
+    assert_eq!(phases, [way, way].concat(), "there and back");
+    for pool in &rehearsal.forecast.pools {
+        assert_eq!(pool.lowest, pool.hosts, "{pool:?}");
+    }
+}
+
 fn playbook(name: &str, text: &str) -> Playbook {
     script(name, text, false, 1).playbook
 }

@@ -12,7 +12,7 @@ use crate::{
     record::Record,
     rollback::standing_after,
     rollout::{Direction, Note, Rollout, Run, Settled},
-    site,
+    site, way,
 };
 
 /// What is next for a host that no phase runs on: a phase, its end, or (`None`) to wait.
@@ -125,15 +125,8 @@ pub(crate) fn standing(rollout: &Rollout, host: &Host) -> Standing {
 /// The phases from where the host stands to the goal, through the states that it must still pass.
 fn path(rollout: &Rollout, run: &Run, standing: &Standing, operation: &Operation) -> Option<Vec<PhaseName>> {
     let on_target = operation.release == ReleaseGoal::Same || standing.release.as_ref() == Some(&rollout.release);
-    let mut via = operation.via.iter().peekable();
-    for passed in run.steps.iter().map(|step| &step.from.state).chain([&standing.state]) {
-        via.next_if(|next| *next == passed);
-    }
-    let rest = Operation {
-        to: operation.to.clone(),
-        release: operation.release,
-        via: via.cloned().collect(),
-    };
+    let passed = run.steps.iter().map(|step| &step.from.state).chain([&standing.state]);
+    let rest = way::rest(operation, passed);
     let machine = &rollout.playbook.machine;
     let path = machine.path(&standing.state, on_target, &rest)?;
     Some(match standby::stays_out(run, standing) {

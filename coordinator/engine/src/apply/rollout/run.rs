@@ -168,7 +168,7 @@ fn done(run: &mut Run, current: &Current) {
     match current.direction {
         Direction::Forward => begun(run, current),
         Direction::Undo => drop(run.steps.pop()),
-        Direction::Return => {}
+        Direction::Return => run.returned.push(current.from.state.clone()),
     }
 }
 
