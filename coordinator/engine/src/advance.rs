@@ -12,6 +12,7 @@ pub(crate) mod grouping;
 mod late;
 mod overdue;
 pub(crate) mod step;
+mod traveller;
 mod wake;
 
 use echelon_proto::{RolloutId, Time};

@@ -25,20 +25,24 @@ pub enum Move {
     /// The newest step needs no phase.
     Drop,
     /// This phase.
-    Phase {
-        /// Which.
-        phase: PhaseName,
-        /// Which way.
-        direction: Direction,
-        /// What it works with.
-        release: Option<ReleaseName>,
-        /// Where it leaves the host.
-        after: Standing,
-        /// Nothing is run, because.
-        note: Option<Note>,
-    },
+    Phase(Stride),
     /// There is no way, because.
     Stuck(String),
+}
+
+/// A phase that is to begin on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stride {
+    /// Which.
+    pub phase: PhaseName,
+    /// Which way.
+    pub direction: Direction,
+    /// What it works with.
+    pub release: Option<ReleaseName>,
+    /// Where it leaves the host.
+    pub after: Standing,
+    /// It is not simply run, because.
+    pub note: Option<Note>,
 }
 
 /// The next move back of a host that stands there.
@@ -88,13 +92,13 @@ fn by_operation(rollout: &Rollout, run: &Run, standing: &Standing) -> Option<Mov
     let release = origin.release.clone().or_else(|| standing.release.clone());
     let phase = machine.phase(name)?;
     let after = standing_after(machine, phase, standing, release.as_ref());
-    Some(Move::Phase {
+    Some(Move::Phase(Stride {
         phase: name.clone(),
         direction: Direction::Return,
         release,
         after,
         note: None,
-    })
+    }))
 }
 
 fn by_undo(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
@@ -106,16 +110,16 @@ fn by_undo(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
         return Move::Stuck(format!("the playbook has no phase {}", step.phase));
     };
     if step.passed_over {
-        return Move::Phase {
+        return Move::Phase(Stride {
             phase: step.phase.clone(),
             direction: Direction::Undo,
             release: standing.release.clone(),
             after: step.from.clone(),
             note: Some(Note::PassedOver),
-        };
+        });
     }
     match phase.undo.as_ref().and_then(|undo| machine.phase(undo)) {
-        Some(undo) => Move::Phase {
+        Some(undo) => Move::Phase(Stride {
             phase: undo.name.clone(),
             direction: Direction::Undo,
             release: if undo.sets_release {
@@ -125,7 +129,7 @@ fn by_undo(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
             },
             after: step.from.clone(),
             note: None,
-        },
+        }),
         None if phase.read_only => Move::Drop,
         None => Move::Stuck(format!("phase {} has no undo", phase.name)),
     }

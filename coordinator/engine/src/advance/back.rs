@@ -1,16 +1,13 @@
 //! A lane goes back: touched hosts, the newest first, at the rollback's own pace and with the same floor.
 
-use echelon_proto::{HostId, PhaseName, RolloutId};
+use echelon_proto::{HostId, RolloutId};
 
-use super::{Turn, step};
+use super::{Turn, traveller::Traveller};
 use crate::{
     capacity::Account,
-    host::Host,
-    invariant,
     record::Record,
-    rollback::{self, Move},
+    rollback::{self, Move, Stride},
     rollout::{Direction, LaneEnd, Rollout, Run, Settled},
-    site,
 };
 
 pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
@@ -68,77 +65,44 @@ fn order(rollout: &Rollout, lane: usize) -> Vec<HostId> {
 }
 
 fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: Option<&mut Account<'_>>) -> Option<Record> {
-    let rollout = turn.rollout(id)?;
-    let run = rollout.runs.get(host)?;
-    let known = turn.state().hosts.get(host)?;
-    if known.is_lost(turn.now, turn.engine.config.unreachable_after) {
-        return step::settle(
-            id,
-            host,
-            Settled::Debt,
-            format!("could not be brought back: not reachable since {}", known.since),
-        );
+    let traveller = Traveller::of(turn, id, host)?;
+    let rollout = traveller.rollout;
+    if let Some(why) = traveller.lost() {
+        return Some(stuck(&traveller, &why));
     }
-    let is_busy = known.busy.is_some() || run.timed_out.is_some();
-    let waits = run.not_before.is_some_and(|at| at > turn.now) || is_busy || rollout.hold.is_some();
-    if !known.is_attached() || waits {
+    if !traveller.is_free() || rollout.hold.is_some() {
         return None;
     }
-    let standing = step::standing(rollout, known);
-    match rollback::next(rollout, run, &standing) {
-        Move::Arrived => step::settle(id, host, Settled::RolledBack, String::new()),
-        Move::Drop => Some(Record::StepDropped {
-            rollout: id.clone(),
-            host: host.clone(),
-        }),
-        Move::Stuck(why) => step::settle(id, host, Settled::Debt, format!("could not be brought back: {why}")),
-        Move::Phase {
-            phase,
-            direction,
-            release,
-            after,
-            note,
-        } => {
-            let is_for = match is_for(rollout, run, known, &phase, direction) {
-                Ok(is_for) => is_for,
-                Err(why) => return step::settle(id, host, Settled::Debt, format!("could not be brought back: {why}")),
-            };
-            let leaves = after.leaves_service(&standing) && known.in_service();
-            let account = account.filter(|_| leaves);
-            // An undo brings back: it is not asked whether it may.
-            let guarded = account.is_some() && direction == Direction::Return;
-            if let Some(account) = account {
-                let broken = || invariant::broken(turn.state(), rollout, run, known);
-                if !account.allows(known) || (guarded && broken().is_some()) {
-                    return None;
-                }
-                account.take(known).ok()?;
-            }
-            let runs = rollout.playbook.machine.phase(&phase)?;
-            let note = note.or_else(|| step::note(rollout, runs, is_for, guarded));
-            Some(Record::PhaseStarted {
-                rollout: id.clone(),
-                host: host.clone(),
-                phase,
-                attempt: run.attempts + 1,
-                direction,
-                release,
-                from: standing,
-                after,
-                note,
-                guarded,
-            })
-        }
+    match rollback::next(rollout, traveller.run, &traveller.standing) {
+        Move::Arrived => Some(traveller.settle(Settled::RolledBack, "")),
+        Move::Drop => Some(traveller.drop_step()),
+        Move::Stuck(why) => Some(stuck(&traveller, &why)),
+        Move::Phase(stride) => begin(traveller, stride, account),
     }
 }
 
-/// Whether a phase of the way back is for this host. What was run is taken back, whatever its `when` says now.
-fn is_for(rollout: &Rollout, run: &Run, host: &Host, name: &PhaseName, way: Direction) -> Result<bool, String> {
-    let phase = rollout.playbook.machine.phase(name);
-    match (way, phase, site::of_run(rollout, run, host)) {
-        (Direction::Return, Some(phase), Some(site)) => {
-            site::is_for(phase, &site).map_err(|unknown| format!("`when` of phase {name} is open: {unknown}"))
-        }
-        (Direction::Forward | Direction::Undo | Direction::Return, _, _) => Ok(true),
+fn stuck(traveller: &Traveller<'_>, why: &str) -> Record {
+    traveller.settle(Settled::Debt, format!("could not be brought back: {why}"))
+}
+
+/// The phase begins, but not while the host may not leave service for it.
+fn begin(traveller: Traveller<'_>, stride: Stride, account: Option<&mut Account<'_>>) -> Option<Record> {
+    let phase = traveller.rollout.playbook.machine.phase(&stride.phase)?;
+    let is_for = match stride.direction {
+        Direction::Return => traveller.is_for(phase),
+        // What was run is taken back, whatever its `when` says now.
+        Direction::Forward | Direction::Undo => Ok(true),
+    };
+    let is_for = match is_for {
+        Ok(is_for) => is_for,
+        Err(why) => return Some(stuck(&traveller, &why)),
+    };
+    let account = account.filter(|_| traveller.leaves_service(&stride.after));
+    // An undo brings back: it is not asked whether it may.
+    let guarded = account.is_some() && stride.direction == Direction::Return;
+    if account.is_some_and(|account| !traveller.may_leave(account, guarded)) {
+        return None;
     }
+    let note = stride.note.or_else(|| traveller.note(phase, is_for, guarded));
+    Some(traveller.start(Stride { note, ..stride }, guarded))
 }

@@ -3,7 +3,7 @@
 use echelon_playbooks::model::{BudgetScope, GateKind, HostRule, OnLaneFailure, Rule};
 use echelon_proto::{GateName, RolloutId, Span, Time};
 
-use super::{Turn, forward, step};
+use super::{Turn, forward, traveller};
 use crate::{
     gate::Question,
     record::{Record, Verdict},
@@ -317,7 +317,7 @@ fn no_return(turn: &Turn<'_>, id: &RolloutId, lanes: &[echelon_proto::Datacenter
         .filter_map(|dc| rollout.lane_of(dc))
         .flat_map(|lane| rollout.lane_runs(lane));
     for (host, run) in touched {
-        let standing = step::standing(rollout, turn.state().hosts.get(host)?);
+        let standing = traveller::standing(rollout, turn.state().hosts.get(host)?);
         if let Some(state) = rollback::point_of_no_return(rollout, run, &standing) {
             return Some(format!("{host} has passed {state}, a point of no return"));
         }
