@@ -29,6 +29,7 @@ mod stages;
 mod step;
 mod value;
 mod waves;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,6 +7,7 @@ mod invariant;
 mod machine;
 mod param;
 mod stage;
+pub(crate) mod window;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ pub use invariant::{Ask, Invariant};
 pub use machine::{Machine, Monitor, OnTimeout, Operation, Phase, Place, ReleaseGoal, Retry, State, Traffic};
 pub use param::{Param, ParamKind};
 pub use stage::{Amount, Budget, BudgetScope, Deploy, Grouping, HostKey, Override, Stage, Wave, Waves};
+pub use window::{Ajar, Day, Opening, Window};
 
 use crate::selector::Selector;
 

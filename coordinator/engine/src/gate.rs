@@ -3,11 +3,13 @@
 //! The rule: every gate of the wave must say pass. A gate that has not been able to see what it needs says nothing; when
 //! its deadline passes, its `on_expire` applies. Missing data is never a pass.
 //!
-//! Gates of a wave are asked in two rounds: first those that look (health, soak), and when they have passed and the bake
-//! is over, those that ask people, so that people decide on what was seen.
+//! Gates of a wave are asked in rounds: first those that look (health, soak); when they have passed and the bake is over,
+//! those that ask people, so that people decide on what was seen; at last those that ask the clock (window), so that the
+//! next wave opens at the time that was asked for.
 
 pub mod health;
 pub mod soak;
+pub mod window;
 
 use echelon_playbooks::model::{Gate, GateKind};
 use echelon_proto::{GateName, Time};
@@ -73,6 +75,7 @@ impl Question<'_> {
             GateKind::Health { share, hold_for, .. } => health::ask(self, *share, *hold_for),
             GateKind::Soak { hold_for } => soak::ask(self, *hold_for),
             GateKind::Approval { count } => approval(self, *count),
+            GateKind::Window(window) => window::ask(self, window),
         };
         let Some(expiry) = self.expiry() else { return answer };
         if answer.verdict.is_none() && self.now >= expiry {
@@ -88,7 +91,7 @@ impl Question<'_> {
     fn expiry(&self) -> Option<Time> {
         let from = match self.gate.kind {
             GateKind::Approval { .. } => self.known.asked?,
-            GateKind::Health { .. } | GateKind::Soak { .. } => self.bake_end,
+            GateKind::Health { .. } | GateKind::Soak { .. } | GateKind::Window(_) => self.bake_end,
         };
         Some(from + self.gate.deadline?)
     }
@@ -112,5 +115,29 @@ pub fn kind_name(kind: &GateKind) -> &'static str {
         GateKind::Health { .. } => "health",
         GateKind::Approval { .. } => "approval",
         GateKind::Soak { .. } => "soak",
+        GateKind::Window(_) => "window",
+    }
+}
+
+/// When a gate of a wave is asked: each round once all of the one before have passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Round {
+    /// From the wave's last host on.
+    Look,
+    /// After the bake.
+    People,
+    /// When all else has passed.
+    Clock,
+}
+
+impl Round {
+    pub(crate) const ALL: [Self; 3] = [Self::Look, Self::People, Self::Clock];
+
+    pub(crate) const fn of(kind: &GateKind) -> Self {
+        match kind {
+            GateKind::Health { .. } | GateKind::Soak { .. } => Self::Look,
+            GateKind::Approval { .. } => Self::People,
+            GateKind::Window(_) => Self::Clock,
+        }
     }
 }

@@ -24,7 +24,7 @@ pub use fleet::{Fleet, Host, MadeUp, Standing};
 pub use forecast::{Forecast, LaneForecast, PoolForecast, SERIES_POINTS_MAX, SourceForecast};
 pub use trouble::{Fail, Invalid, Slow};
 
-/// When every rehearsal begins: 2000-01-01T00:00:00Z, whatever the clock says.
+/// When a rehearsal begins whose time of day does not matter: 2000-01-01T00:00:00Z, a Saturday, whatever the clock says.
 pub const BEGIN: Time = Time(946_684_800_000);
 
 /// A rehearsal that has no end by then is left there. Bakes and deadlines of a playbook are at most days.
@@ -53,6 +53,8 @@ pub struct Script {
     pub fails: Vec<Fail>,
     /// What takes longer, or shorter.
     pub slows: Vec<Slow>,
+    /// When it begins: windows ask for the time of day.
+    pub begin: Time,
     /// From which everything that is left to chance is drawn.
     pub seed: u64,
     /// How long made-up people think before they approve.
@@ -66,7 +68,9 @@ pub struct Rehearsal {
     pub state: State,
     /// Of which rollout.
     pub rollout: RolloutId,
-    /// When it ended, in virtual time.
+    /// When it began, in virtual time.
+    pub begin: Time,
+    /// When it ended.
     pub now: Time,
     /// How it ended.
     pub end: End,

@@ -19,7 +19,7 @@ use echelon_playbooks::model::{Action, ArtifactVerb, GateKind};
 use echelon_proto::{Datacenter, Digest, Fence, GateName, Person, ReleaseName, RolloutId, Span, Time};
 
 use crate::{
-    Approval, BEGIN, End, Error, Rehearsal, Script, VIRTUAL_TIME_MAX,
+    Approval, End, Error, Rehearsal, Script, VIRTUAL_TIME_MAX,
     fleet::{self, Host},
     forecast::Gauges,
     pace,
@@ -60,33 +60,41 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     /// With its rollout about to begin.
     pub(crate) fn new(script: &'a Script, hosts: &[Host]) -> Result<Self, Error> {
-        let state = fleet::seat(hosts, &script.playbook.machine, &script.app, BEGIN);
+        let state = fleet::seat(hosts, &script.playbook.machine, &script.app, script.begin);
         let mut engine = Engine::new(Config::default(), state);
         let mut releases = fleet::releases(hosts, &script.app);
         releases.insert(script.release.clone());
         for release in releases {
-            wish(&mut engine, Command::CreateRelease(artifact(script, release)))?;
+            wish(
+                &mut engine,
+                script.begin,
+                Command::CreateRelease(artifact(script, release)),
+            )?;
         }
         let push = Command::PushPlaybook {
             playbook: Box::new(script.playbook.clone()),
             text: script.text.clone(),
             base: script.base.clone(),
         };
-        wish(&mut engine, push)?;
-        let plan = wish(&mut engine, Command::CreatePlan(request(script)))?;
+        wish(&mut engine, script.begin, push)?;
+        let plan = wish(&mut engine, script.begin, Command::CreatePlan(request(script)))?;
         let Reply::Plan(plan) = plan.1 else {
             unreachable!("a plan was asked for: {:?}", plan.1);
         };
-        let (records, reply) = wish(&mut engine, Command::StartRollout(start(What::Plan(plan))))?;
+        let (records, reply) = wish(
+            &mut engine,
+            script.begin,
+            Command::StartRollout(start(What::Plan(plan))),
+        )?;
         let Reply::Rollout(rollout) = reply else {
             unreachable!("a rollout was asked for: {reply:?}");
         };
-        let gauges = Gauges::open(engine.state(), known(engine.state(), &rollout), BEGIN);
+        let gauges = Gauges::open(engine.state(), known(engine.state(), &rollout), script.begin);
         let mut world = Self {
             script,
             troubles: Troubles::new(script),
             engine,
-            now: BEGIN,
+            now: script.begin,
             rollout,
             agenda: BTreeMap::new(),
             foreseen: 0,
@@ -111,7 +119,7 @@ impl<'a> World<'a> {
                 let seen = view::rollout(self.engine.state(), &self.rollout, self.now);
                 break End::Waits(seen.map(|seen| seen.waiting).unwrap_or_default());
             };
-            if next.since(BEGIN) > VIRTUAL_TIME_MAX {
+            if next.since(self.script.begin) > VIRTUAL_TIME_MAX {
                 break End::Late;
             }
             self.now = next;
@@ -119,10 +127,11 @@ impl<'a> World<'a> {
         };
         let forecast = self
             .gauges
-            .close(known(self.engine.state(), &self.rollout), BEGIN, self.now);
+            .close(known(self.engine.state(), &self.rollout), self.script.begin, self.now);
         Ok(Rehearsal {
             state: self.engine.state().clone(),
             rollout: self.rollout,
+            begin: self.script.begin,
             now: self.now,
             end,
             events: self.events,
@@ -274,7 +283,7 @@ impl<'a> World<'a> {
         let Some(planned) = lane.and_then(|lane| lane.waves.get(wave)) else {
             return;
         };
-        let asked = self.now.since(BEGIN);
+        let asked = self.now.since(self.script.begin);
         let (approvers, wave) = (*count, planned.name.clone());
         self.approvals.push(Approval {
             datacenter: datacenter.clone(),
@@ -297,9 +306,9 @@ fn person(name: &str) -> Person {
     Person::new(name).expect("letters, digits and a dash are a name")
 }
 
-fn wish(engine: &mut Engine, command: Command) -> Result<(Vec<Record>, Reply), Error> {
+fn wish(engine: &mut Engine, now: Time, command: Command) -> Result<(Vec<Record>, Reply), Error> {
     let by = person("rehearsal");
-    let done = engine.step(BEGIN, &Event::Commanded { by, command })?;
+    let done = engine.step(now, &Event::Commanded { by, command })?;
     Ok((done.records, done.reply))
 }
 

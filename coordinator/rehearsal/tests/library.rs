@@ -9,7 +9,7 @@ use echelon_playbooks::{
     read_with,
 };
 use echelon_proto::{OperationName, ParamName, Span};
-use echelon_rehearsal::{End, Fleet, MadeUp, Rehearsal, Script, app, rehearse};
+use echelon_rehearsal::{BEGIN, End, Fleet, MadeUp, Rehearsal, Script, app, rehearse};
 
 /// Values for parameters that have no default.
 fn params(name: &str) -> BTreeMap<ParamName, String> {
@@ -39,6 +39,7 @@ fn script(name: &str, text: &str, fresh: bool, datacenters: u32) -> Script {
         }),
         fails: Vec::new(),
         slows: Vec::new(),
+        begin: BEGIN,
         seed: 1,
         think: Span::secs(300),
     }

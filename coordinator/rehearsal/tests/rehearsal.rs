@@ -27,6 +27,7 @@ fn script(text: &str, made_up: MadeUp) -> Script {
         fleet: Fleet::MadeUp(made_up),
         fails: Vec::new(),
         slows: Vec::new(),
+        begin: BEGIN,
         seed: 1,
         think: Span::secs(300),
     }

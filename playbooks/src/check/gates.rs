@@ -10,6 +10,7 @@ use super::{
     hosts::RULES,
     machine::keys,
     value::{Kind, Known, cut},
+    window::window,
 };
 use crate::{
     fault::code,
@@ -54,6 +55,7 @@ enum Sort {
     Health,
     Approval,
     Soak,
+    Window,
 }
 
 const HEALTH: Shape = Shape {
@@ -157,12 +159,19 @@ fn gate(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {
         ("health", Sort::Health),
         ("approval", Sort::Approval),
         ("soak", Sort::Soak),
+        ("window", Sort::Window),
     ];
-    let later = ["canary", "window", "evidence", "webhook", "invariant"];
+    let later = ["canary", "evidence", "webhook", "invariant"];
     match lint.choice(kind, "kind", &words, &later)? {
         Sort::Health => health(lint, node, on_fail),
         Sort::Approval => approval(lint, node, on_fail),
         Sort::Soak => soak(lint, node, on_fail),
+        Sort::Window => Some(Gate {
+            kind: GateKind::Window(window(lint, node)?),
+            deadline: None,
+            on_fail,
+            on_expire: Rule::Hold,
+        }),
     }
 }
 

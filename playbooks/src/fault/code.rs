@@ -27,6 +27,7 @@ pub(crate) const SELECTOR: &str = "E025";
 pub(crate) const CHOICE: &str = "E026";
 pub(crate) const QUOTES: &str = "E027";
 pub(crate) const TEXT: &str = "E028";
+pub(crate) const CLOCK: &str = "E029";
 
 pub(crate) const UNKNOWN_STATE: &str = "E030";
 pub(crate) const UNKNOWN_PHASE: &str = "E031";

@@ -3,7 +3,7 @@
 use echelon_proto::Span;
 use serde::{Deserialize, Serialize};
 
-use super::Action;
+use super::{Action, Window};
 
 /// What stands between a wave and the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub enum GateKind {
         /// How long.
         hold_for: Span,
     },
+    /// A good time to go on. Asked when everything else of the wave has passed, so that the next wave opens at such a time.
+    Window(Window),
 }
 
 /// What a verdict leads to.

@@ -52,6 +52,10 @@ pub(crate) struct Simulate {
     /// How long a phase takes: PHASE=DURATION or HOST:PHASE=DURATION. May be given again
     #[arg(long = "slow", value_name = "PHASE=DURATION")]
     pub slows: Vec<Slow>,
+    /// When it begins, for gates that ask for the time of day: 2026-11-21T14:00:00Z, "2026-11-21 14:00" (local) or +10m
+    /// [default: Saturday, 2000-01-01T00:00:00Z]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
     /// How long made-up people think before they approve
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub think: Span,

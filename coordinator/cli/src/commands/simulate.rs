@@ -4,9 +4,9 @@
 mod hosts;
 
 use echelon_playbooks::Checked;
-use echelon_proto::wire::control::Rollout;
+use echelon_proto::{Time, wire::control::Rollout};
 use echelon_rehearsal::{BEGIN, End, Fleet, MadeUp, Rehearsal, Script};
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 use serde_json::{Value, json};
 
 use super::{
@@ -77,6 +77,7 @@ fn rehearse(args: &Simulate, Book { text, checked }: Book, fleet: Fleet, console
         fleet,
         fails: args.fails.clone(),
         slows: args.slows.clone(),
+        begin: begin(args)?,
         seed: args.seed,
         think: args.think,
     };
@@ -87,6 +88,13 @@ fn rehearse(args: &Simulate, Book { text, checked }: Book, fleet: Fleet, console
         SimulateFormat::Json => console.json_value(&object(&rehearsal, &rollout)?, Format::Json)?,
     }
     Ok(exit(&rehearsal, &rollout))
+}
+
+fn begin(args: &Simulate) -> Result<Time, Error> {
+    let Some(at) = &args.at else { return Ok(BEGIN) };
+    let at = when::parse(at, &Zoned::now())?.as_millisecond();
+    let before = |_| Error::usage("a rehearsal begins after 1970");
+    Ok(Time(u64::try_from(at).map_err(before)?))
 }
 
 /// The rollout as the coordinator would show it. It has no name: nobody can act on it or ask for it.
@@ -109,7 +117,11 @@ fn exit(rehearsal: &Rehearsal, rollout: &Rollout) -> Exit {
 
 fn table(rehearsal: &Rehearsal, rollout: &Rollout, events: bool, console: &mut Console) -> Result<(), Error> {
     if events {
-        let lines: Vec<_> = rehearsal.events.iter().map(event).collect();
+        let lines: Vec<_> = rehearsal
+            .events
+            .iter()
+            .map(|seen| event(rehearsal.begin, seen))
+            .collect();
         console.lines(&lines)?;
         console.line(&Line::new())?;
     }
@@ -122,8 +134,8 @@ fn table(rehearsal: &Rehearsal, rollout: &Rollout, events: bool, console: &mut C
 }
 
 /// `+4m12s  dc1/canary/dc1-01  install  done`
-fn event(seen: &echelon_rehearsal::EventView) -> Line {
-    let after = forecast::after(seen.at.since(BEGIN));
+fn event(begin: Time, seen: &echelon_rehearsal::EventView) -> Line {
+    let after = forecast::after(seen.at.since(begin));
     let mut event = echelon_shape::event(0, seen);
     event.time = None;
     event_line(&event).after(Style::Dim, format!("{:>8}", format!("+{after}")))

@@ -1,11 +1,11 @@
 //! A lane at its gates: bake, verdicts, and what a bad one leads to.
 
-use echelon_playbooks::model::{BudgetScope, GateKind, HostRule, OnLaneFailure, Rule};
+use echelon_playbooks::model::{BudgetScope, HostRule, OnLaneFailure, Rule};
 use echelon_proto::{GateName, RolloutId, Span, Time};
 
 use super::{Turn, forward, traveller};
 use crate::{
-    gate::Question,
+    gate::{Question, Round},
     record::{Record, Verdict},
     rollback,
     rollout::{HoldKind, LaneStage, Rollout, Wave},
@@ -34,11 +34,11 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
         return;
     }
     let bake_end = bake_end(rollout, lane);
-    for people in [false, true] {
-        if people && (turn.now < bake_end || !looked(turn, id, lane)) {
+    for round in Round::ALL {
+        if round > Round::Look && (turn.now < bake_end || !passed_before(turn, id, lane, round)) {
             return;
         }
-        ask(turn, id, lane, people);
+        ask(turn, id, lane, round);
     }
     let Some(rollout) = turn.rollout(id) else { return };
     let wave = &rollout.lanes[lane].waves[index];
@@ -90,20 +90,18 @@ fn evidence(wave: &Wave, gate: &GateName) -> String {
         .unwrap_or_default()
 }
 
-/// Whether every gate that does not ask people has passed.
-fn looked(turn: &Turn<'_>, id: &RolloutId, lane: usize) -> bool {
+/// Whether every gate of the rounds before this one has passed.
+fn passed_before(turn: &Turn<'_>, id: &RolloutId, lane: usize, round: Round) -> bool {
     let Some(rollout) = turn.rollout(id) else { return false };
     let wave = &rollout.lanes[lane].waves[rollout.lanes[lane].wave];
     wave.gates
         .iter()
-        .all(|(name, gate)| gate.is_passed() || asks_people(rollout, name))
+        .all(|(name, gate)| gate.is_passed() || round_of(rollout, name) >= round)
 }
 
-fn asks_people(rollout: &Rollout, gate: &GateName) -> bool {
-    matches!(
-        rollout.playbook.gates.get(gate).map(|gate| &gate.kind),
-        Some(GateKind::Approval { .. })
-    )
+fn round_of(rollout: &Rollout, gate: &GateName) -> Round {
+    let gate = rollout.playbook.gates.get(gate);
+    gate.map_or(Round::Look, |gate| Round::of(&gate.kind))
 }
 
 /// The question of a gate of the lane's wave.
@@ -129,13 +127,13 @@ pub(super) fn question<'a>(
     })
 }
 
-fn ask(turn: &mut Turn<'_>, id: &RolloutId, lane: usize, people: bool) {
+fn ask(turn: &mut Turn<'_>, id: &RolloutId, lane: usize, round: Round) {
     let Some(rollout) = turn.rollout(id) else { return };
     let index = rollout.lanes[lane].wave;
     let datacenter = dc(rollout, lane);
     let names: Vec<_> = rollout.lanes[lane].waves[index].gates.keys().cloned().collect();
     let mut records = Vec::new();
-    for name in names.into_iter().filter(|name| asks_people(rollout, name) == people) {
+    for name in names.into_iter().filter(|name| round_of(rollout, name) == round) {
         let Some(question) = question((turn.engine, turn.now), rollout, lane, &name) else {
             continue;
         };
@@ -143,7 +141,7 @@ fn ask(turn: &mut Turn<'_>, id: &RolloutId, lane: usize, people: bool) {
             continue;
         }
         let (rollout, datacenter, gate) = (id.clone(), datacenter.clone(), name.clone());
-        if people && question.known.asked.is_none() {
+        if round == Round::People && question.known.asked.is_none() {
             records.push(Record::ApprovalAsked {
                 rollout,
                 datacenter,

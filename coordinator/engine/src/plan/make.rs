@@ -308,7 +308,7 @@ impl<'a> Source<'a> {
         for gate in self.playbook.gates.values() {
             match &gate.kind {
                 GateKind::Health { probe, .. } => probe.render(&scope).map(drop)?,
-                GateKind::Approval { .. } | GateKind::Soak { .. } => {}
+                GateKind::Approval { .. } | GateKind::Soak { .. } | GateKind::Window(_) => {}
             }
         }
         for invariant in &self.playbook.invariants {

@@ -190,6 +190,13 @@ impl Eye<'_> {
                     format!("an approver other than {}", rollout.by),
                     format!("echelon approve {id} --dc {} --reason TEXT", lane.datacenter),
                 ),
+                GateKind::Window(_) => (
+                    "the clock, or a deployer".to_owned(),
+                    format!(
+                        "echelon promote {id} --dc {} --gate {name} --reason TEXT",
+                        lane.datacenter
+                    ),
+                ),
                 GateKind::Approval { .. } | GateKind::Health { .. } | GateKind::Soak { .. } => Default::default(),
             };
             all.push(answer(subject, text, &who, command));

@@ -344,7 +344,9 @@ fn gate_view(rollout: &Rollout, wave: Option<&Wave>, name: &GateName) -> Option<
         GateKind::Approval { count } if known.verdict.is_none() => {
             format!("{} of {count} approvals", known.approvals.len())
         }
-        GateKind::Approval { .. } | GateKind::Health { .. } | GateKind::Soak { .. } => known.evidence,
+        GateKind::Approval { .. } | GateKind::Health { .. } | GateKind::Soak { .. } | GateKind::Window(_) => {
+            known.evidence
+        }
     };
     Some(GateView {
         gate: name.clone(),
