@@ -121,6 +121,18 @@ impl Host {
         !self.is_attached() && now.since(self.since) >= unreachable_after
     }
 
+    /// The app stands elsewhere, or as before. What a monitor saw of a state that it has left is over, also when it is back.
+    pub(crate) fn stand(&mut self, app: App, standing: Standing) {
+        if self
+            .unwell
+            .get(&app)
+            .is_some_and(|unwell| unwell.state != standing.state)
+        {
+            self.unwell.remove(&app);
+        }
+        self.standings.insert(app, standing);
+    }
+
     /// What the app's monitor sees, where it does not hold in the state in which the app stands.
     #[must_use]
     pub fn unwell(&self, app: &App) -> Option<&Unwell> {

@@ -1,7 +1,9 @@
 //! How a host goes back, and where a phase leaves it.
 //!
 //! A host in the middle unwinds from the very phase it is in: the newest step first, each by its `undo`, to the standing
-//! it had before that step. A host that had arrived returns by an operation: `rollback` where the playbook has one, else
+//! it had before that step. Where an undo is a phase that starts where the host stands, it leads where that phase leads:
+//! what is started again has to warm up again. If that is not where the step began, no older step can be undone from
+//! there, and the host goes on by the fewest phases to where it stood before, checks and all. A host that had arrived returns by an operation: `rollback` where the playbook has one, else
 //! the rollout's own, to the release it had before, through the states that the operation passes; a host that had none returns to the state it had before, and if no
 //! operation can take it there it unwinds too. A host that is out of service on purpose always unwinds: an operation would
 //! put it into service. A phase that was passed over ran nothing, so nothing runs to take it back: the host's agent only
@@ -54,7 +56,11 @@ pub fn next(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
             Some(next) => next,
             None => by_undo(rollout, run, standing),
         },
-        Some(Back::Undo) => by_undo(rollout, run, standing),
+        Some(Back::Onward) if !stays_out(run, standing) => match onward(rollout, run, standing) {
+            Some(next) => next,
+            None => by_undo(rollout, run, standing),
+        },
+        Some(Back::Undo | Back::Onward) => by_undo(rollout, run, standing),
         None => Move::Arrived,
     }
 }
@@ -84,8 +90,27 @@ fn by_operation(rollout: &Rollout, run: &Run, standing: &Standing) -> Option<Mov
             via: Vec::new(),
         },
     };
+    by_path(rollout, origin, standing, &goal)
+}
+
+/// Where an undo has led elsewhere, no step is left that began here: the host goes where it stood before by the machine.
+fn onward(rollout: &Rollout, run: &Run, standing: &Standing) -> Option<Move> {
+    let origin = &run.touched.as_ref()?.origin;
+    let goal = Operation {
+        to: origin.state.clone(),
+        release: match origin.release {
+            Some(_) => ReleaseGoal::Target,
+            None => ReleaseGoal::Same,
+        },
+        via: Vec::new(),
+    };
+    by_path(rollout, origin, standing, &goal)
+}
+
+fn by_path(rollout: &Rollout, origin: &Standing, standing: &Standing, goal: &Operation) -> Option<Move> {
+    let machine = &rollout.playbook.machine;
     let on_target = goal.release == ReleaseGoal::Same || standing.release == origin.release;
-    let path = machine.path(&standing.state, on_target, &goal)?;
+    let path = machine.path(&standing.state, on_target, goal)?;
     let Some(name) = path.first() else {
         return Some(Move::Arrived);
     };
@@ -119,17 +144,22 @@ fn by_undo(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
         });
     }
     match phase.undo.as_ref().and_then(|undo| machine.phase(undo)) {
-        Some(undo) => Move::Phase(Stride {
-            phase: undo.name.clone(),
-            direction: Direction::Undo,
-            release: if undo.sets_release {
-                step.from.release.clone()
-            } else {
-                standing.release.clone()
-            },
-            after: step.from.clone(),
-            note: None,
-        }),
+        Some(undo) => {
+            let release = match undo.sets_release {
+                true => step.from.release.clone(),
+                false => standing.release.clone(),
+            };
+            Move::Phase(Stride {
+                phase: undo.name.clone(),
+                direction: Direction::Undo,
+                after: match undo.from.contains(&standing.state) && undo.to.is_some() {
+                    true => standing_after(machine, undo, standing, release.as_ref()),
+                    false => step.from.clone(),
+                },
+                release,
+                note: None,
+            })
+        }
         None if phase.read_only => Move::Drop,
         None => Move::Stuck(format!("phase {} has no undo", phase.name)),
     }

@@ -441,6 +441,8 @@ pub enum Back {
     Undo,
     /// By an operation: it had arrived.
     Return,
+    /// By phases to where it stood before: what undid a step led elsewhere than to where that step began.
+    Onward,
 }
 
 /// A host is done with.

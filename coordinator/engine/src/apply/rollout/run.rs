@@ -8,7 +8,7 @@ use crate::{
     event::PhaseResult,
     host::Busy,
     record::{Again, Record},
-    rollout::{Current, Direction, Failure, Health, HeldBack, LaneStage, Note, Rollout, Run, Step, Touch},
+    rollout::{Back, Current, Direction, Failure, Health, HeldBack, LaneStage, Note, Rollout, Run, Step, Touch},
 };
 
 pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
@@ -155,7 +155,7 @@ fn ended(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: 
     }
     if let Some(host) = engine.state.hosts.get_mut(host) {
         host.busy = None;
-        host.standings.insert(app, standing.clone());
+        host.stand(app, standing.clone());
     }
 }
 
@@ -167,7 +167,12 @@ fn done(run: &mut Run, current: &Current) {
     }
     match current.direction {
         Direction::Forward => begun(run, current),
-        Direction::Undo => drop(run.steps.pop()),
+        Direction::Undo => {
+            let undone = run.steps.pop();
+            if undone.is_some_and(|step| step.from.state != current.after.state) {
+                run.back = Some(Back::Onward);
+            }
+        }
         Direction::Return => run.returned.push(current.from.state.clone()),
     }
 }
