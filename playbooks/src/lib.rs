@@ -3,6 +3,7 @@
 //! playbook or every fault of the text comes out.
 
 mod check;
+mod diff;
 pub mod fault;
 pub mod given;
 pub mod library;
@@ -14,6 +15,7 @@ pub mod template;
 mod text;
 
 pub use check::{Checked, flatten, read, read_with};
+pub use diff::{Change, Turn, diff};
 pub use fault::{Fault, Faults, Severity};
 pub use given::{BaseName, Given};
 pub use library::LIBRARY;

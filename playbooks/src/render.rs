@@ -5,6 +5,7 @@
 mod action;
 pub(crate) mod item;
 mod machine;
+mod params;
 mod stages;
 
 use crate::model::{
@@ -12,6 +13,7 @@ use crate::model::{
     Unreachable,
 };
 use item::Item;
+pub(crate) use params::declared;
 
 /// The playbook as YAML text, with line breaks.
 #[must_use]
