@@ -9,7 +9,7 @@ mod params;
 mod stages;
 
 use crate::model::{
-    Ask, Coupling, HostRule, Invariant, Lanes, OnFailure, OnLaneFailure, Playbook, Rollback, Rule, Selection,
+    Action, Ask, Coupling, HostRule, Invariant, Lanes, OnFailure, OnLaneFailure, Playbook, Rollback, Rule, Selection,
     Unreachable,
 };
 use item::Item;
@@ -19,6 +19,16 @@ pub(crate) use params::declared;
 #[must_use]
 pub fn render(playbook: &Playbook) -> String {
     written(playbook).yaml()
+}
+
+/// What an action does, as YAML on one line.
+pub(crate) fn action_line(action: &Action) -> String {
+    let entries = action::entries(action);
+    let entries: Vec<String> = entries
+        .iter()
+        .map(|(key, value)| format!("{key}: {}", value.line()))
+        .collect();
+    entries.join(", ")
 }
 
 /// The playbook as a tree. Every field of the model is taken apart by name, so that one that is added to the language and
