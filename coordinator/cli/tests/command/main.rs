@@ -5,6 +5,7 @@ mod drift;
 mod fake;
 mod following;
 mod offline;
+mod playbooks;
 mod shell;
 mod simulate;
 mod things;
