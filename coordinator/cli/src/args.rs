@@ -20,7 +20,7 @@ use crate::{
 
 pub(crate) use delta::{Converge, Drift};
 pub(crate) use param::{Reading, by_name};
-pub(crate) use playbook::{Lint, LintFormat, PlaybookVerb};
+pub(crate) use playbook::{Diff, DiffFormat, Graph, GraphFormat, Lint, LintFormat, NewPlaybook, PlaybookVerb};
 pub(crate) use simulate::{Simulate, SimulateFormat};
 pub(crate) use thing::{ContextVerb, CreateRelease, HostVerb, Logs, ReleaseVerb, RolloutVerb};
 pub(crate) use verb::{Act, Plan, Report, ReportFormat, Start, Status};
@@ -97,7 +97,7 @@ pub(crate) enum Verb {
     /// Those that speak to a coordinator.
     #[command(flatten)]
     Online(Online),
-    /// Playbooks: lint, explain, simulate, push, list, get
+    /// Playbooks: new, lint, explain, render, graph, diff, schema, simulate, push, list, get
     #[command(subcommand)]
     Playbook(PlaybookVerb),
     /// Which coordinator, and as whom: show, set, use

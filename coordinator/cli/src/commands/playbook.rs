@@ -1,10 +1,14 @@
 //! `playbook ...`: most of it needs no coordinator. One file a verb, besides the three that only ask the coordinator.
 
+mod diff;
 mod explain;
+mod graph;
 mod lint;
+mod new;
 mod reader;
 mod sarif;
 mod source;
+mod svg;
 
 use std::path::Path;
 
@@ -27,8 +31,17 @@ pub(super) use source::read as text;
 
 pub(super) async fn run(verb: PlaybookVerb, global: &Global, console: &mut Console) -> Outcome {
     match verb {
+        PlaybookVerb::New(args) => new::run(&args, global, console).await,
         PlaybookVerb::Lint(args) => lint::run(&args, console),
         PlaybookVerb::Explain { code } => explain::run(code.as_deref(), console),
+        PlaybookVerb::Render { playbook, reading } => {
+            let flat = source::flat(&playbook, &reading, global, console).await?;
+            console.text(&echelon_playbooks::render(&flat))?;
+            Ok(Exit::Done)
+        }
+        PlaybookVerb::Graph(args) => graph::run(&args, global, console).await,
+        PlaybookVerb::Diff(args) => diff::run(&args, global, console).await,
+        PlaybookVerb::Schema { output } => put(output.as_deref(), &echelon_playbooks::schema::text(), console),
         PlaybookVerb::Simulate(args) if !args.asks_coordinator() => simulate::alone(&args, console),
         PlaybookVerb::Simulate(args) => {
             let session = connect(global, console).await?;
@@ -101,4 +114,14 @@ async fn fetch(playbook: &str, session: &mut Session<'_>) -> Result<echelon_prot
     let found = session.client.get_playbook(ask(GetPlaybookRequest { name })).await;
     let found = found.map_err(|status| Error::from(status).or_next("echelon playbook list"))?;
     Ok(found.into_inner())
+}
+
+/// Text of our own on the screen, or in a file that may be there already: it can be made again.
+fn put(file: Option<&Path>, text: &str, console: &mut Console) -> Outcome {
+    match file {
+        Some(file) if file != Path::new("-") => std::fs::write(file, text)
+            .map_err(|error| Error::new(Exit::Error, format!("cannot write {}: {error}", file.display())))?,
+        _ => console.text(text)?,
+    }
+    Ok(Exit::Done)
 }
