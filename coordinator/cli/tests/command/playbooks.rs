@@ -346,6 +346,51 @@ async fn what_extends_another_and_has_parameters_is_rendered_drawn_and_compared_
 }
 
 #[tokio::test]
+async fn the_tools_of_the_playbooks_readme_print_what_it_shows() {
+    let readme = include_str!("../../../../playbooks/README.md");
+    let block = |kind: &str, text: &str| {
+        let opening = format!("```{kind}\n");
+        let blocks = text.split(&opening).skip(1);
+        let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());
+        blocks.collect::<Vec<_>>()
+    };
+    let storefront = block("yaml", readme).remove(0);
+    let folder = Folder::new();
+    let file = folder.put("storefront.yaml", &storefront);
+    folder.put("slip.yaml", &storefront.replace("undo: start }", "undo: strat }"));
+    let deploy = "    deploy: { to: serving, release: target }\n";
+    let restart = format!("{deploy}    restart: {{ via: [stopped], to: serving, release: same }}\n");
+    let faster = storefront
+        .replace("version: 1", "version: 2")
+        .replace("timeout: 90s", "timeout: 30s")
+        .replace("max_unavailable: 10%", "max_unavailable: 20%")
+        .replace(deploy, &restart);
+    folder.put("faster.yaml", &faster);
+
+    let tools = &readme[readme.find("\n## Tools\n").unwrap()..];
+    let shown = block("console", tools).concat();
+    let commands = shown.split("$ echelon playbook ").skip(1);
+    let mut looked = 0;
+    for (command, output) in commands.map(|one| one.split_once('\n').unwrap()) {
+        let place = |arg: &str| {
+            if arg.ends_with(".yaml") {
+                folder.path(arg)
+            } else {
+                arg.to_owned()
+            }
+        };
+        let args: Vec<_> = command.split(' ').map(place).collect();
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let out = run(&args).await.out;
+        assert_eq!(out.replace(&folder.path(""), ""), output, "{command}");
+        looked += 1;
+    }
+    assert_eq!(looked, 5);
+    let drawn = run(&["graph", &file, "--format", "mermaid"]).await;
+    assert_eq!(vec![drawn.out], block("mermaid", tools));
+}
+
+#[tokio::test]
 async fn the_schema_is_written_where_the_first_line_of_a_playbook_looks_for_it() {
     let folder = Folder::new();
     let file = PathBuf::from(folder.path("echelon-playbook.schema.json"));
