@@ -19,6 +19,8 @@ mod hosts;
 mod invariants;
 mod lanes;
 mod machine;
+#[cfg(all(test, feature = "schema"))]
+pub(crate) mod met;
 mod monitor;
 mod overrides;
 mod packs;

@@ -1,11 +1,14 @@
 //! What is wrong with a playbook's text, where, and how to mend it. Shown as a compiler would, in plain text: colour is
 //! the command line's. Deliberately no judgement here: the codes are listed in [`code`], the checks are in `check`.
 
+mod catalogue;
 pub(crate) mod code;
 
 use std::fmt;
 
 use serde::Serialize;
+
+pub use catalogue::{Explained, catalogue, explain};
 
 /// Faults that are reported of one text; what comes after them is counted and left out.
 pub const FAULTS_MAX: usize = 200;
@@ -18,6 +21,17 @@ pub enum Severity {
     Error,
     /// It is one, but probably not the one that was meant.
     Warning,
+}
+
+impl Severity {
+    /// The first letter of a code says how bad it is.
+    pub(crate) fn of(code: &str) -> Self {
+        if code.starts_with('W') {
+            Self::Warning
+        } else {
+            Self::Error
+        }
+    }
 }
 
 /// One thing that is wrong.

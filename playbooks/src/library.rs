@@ -13,3 +13,17 @@ pub const LIBRARY: [(&str, &str); 10] = [
     ("command", include_str!("../library/command.yaml")),
     ("agent-upgrade", include_str!("../library/agent-upgrade.yaml")),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SCHEMA_FILE;
+
+    #[test]
+    fn every_playbook_names_its_schema_in_its_first_line() {
+        for (name, text) in LIBRARY {
+            let line = format!("# yaml-language-server: $schema={SCHEMA_FILE}");
+            assert_eq!(text.lines().next(), Some(line.as_str()), "{name}");
+        }
+    }
+}

@@ -123,11 +123,7 @@ impl<'t> Source<'t> {
         Fault {
             code,
             source: None,
-            severity: if code.starts_with('W') {
-                Severity::Warning
-            } else {
-                Severity::Error
-            },
+            severity: Severity::of(code),
             line: index + 1,
             column: before + 1,
             message: message.chars().take(MESSAGE_CHARS_MAX).map(visible).collect(),

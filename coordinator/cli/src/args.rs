@@ -2,6 +2,7 @@
 
 mod delta;
 mod param;
+mod playbook;
 mod simulate;
 mod thing;
 mod verb;
@@ -19,9 +20,10 @@ use crate::{
 
 pub(crate) use delta::{Converge, Drift};
 pub(crate) use param::{Reading, by_name};
+pub(crate) use playbook::{Diff, DiffFormat, Graph, GraphFormat, Lint, LintFormat, NewPlaybook, PlaybookVerb};
 pub(crate) use simulate::{Simulate, SimulateFormat};
-pub(crate) use thing::{ContextVerb, CreateRelease, HostVerb, Logs, PlaybookVerb, ReleaseVerb, RolloutVerb};
-pub(crate) use verb::{Act, LintFormat, Plan, Report, ReportFormat, Start, Status};
+pub(crate) use thing::{ContextVerb, CreateRelease, HostVerb, Logs, ReleaseVerb, RolloutVerb};
+pub(crate) use verb::{Act, Plan, Report, ReportFormat, Start, Status};
 
 /// Roll software out over the fleet, watch it, and take it back.
 #[derive(Debug, Parser)]
@@ -95,6 +97,9 @@ pub(crate) enum Verb {
     /// Those that speak to a coordinator.
     #[command(flatten)]
     Online(Online),
+    /// Playbooks: new, lint, explain, render, graph, diff, schema, simulate, push, list, get
+    #[command(subcommand)]
+    Playbook(PlaybookVerb),
     /// Which coordinator, and as whom: show, set, use
     #[command(subcommand)]
     Context(ContextVerb),
@@ -109,7 +114,7 @@ pub(crate) enum Verb {
     ExitCodes,
 }
 
-/// The verbs that speak to a coordinator (`playbook lint` alone does not, and `playbook simulate` need not).
+/// The verbs that speak to a coordinator.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Online {
     /// Show which hosts a release would go to, in which order; changes nothing
@@ -146,9 +151,6 @@ pub(crate) enum Online {
     /// Releases: create, list, get
     #[command(subcommand)]
     Release(ReleaseVerb),
-    /// Playbooks: lint, simulate, push, list, get
-    #[command(subcommand)]
-    Playbook(PlaybookVerb),
     /// Hosts: list, get, and tokens with which new ones join
     #[command(subcommand)]
     Host(HostVerb),

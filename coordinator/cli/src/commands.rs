@@ -22,7 +22,7 @@ use echelon_proto::wire::control::control_client::ControlClient;
 use tonic::transport::Channel;
 
 use crate::{
-    args::{Cli, CompletedShell, Global, Online, PlaybookVerb, Verb},
+    args::{Cli, CompletedShell, Global, Online, Verb},
     client,
     console::{Console, Format},
     context as contexts,
@@ -50,12 +50,7 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Outcome {
         Verb::Context(verb) => context::run(verb, global, console),
         Verb::Completions { shell } => completions(shell, console),
         Verb::ExitCodes => Ok(console.text(&exit::table()).map(|()| Exit::Done)?),
-        Verb::Online(Online::Playbook(PlaybookVerb::Lint { files, reading, output })) => {
-            playbook::lint(&files, &reading, output, console)
-        }
-        Verb::Online(Online::Playbook(PlaybookVerb::Simulate(args))) if !args.asks_coordinator() => {
-            simulate::alone(&args, console)
-        }
+        Verb::Playbook(verb) => playbook::run(verb, global, console).await,
         Verb::Online(verb) => {
             let session = connect(global, console).await?;
             online(verb, session).await
@@ -81,7 +76,6 @@ async fn online(verb: Online, session: Session<'_>) -> Outcome {
         Online::Rollback(args) => act::run(act::Act::Rollback, args, session).await,
         Online::Rollout(verb) => rollout::run(verb, session).await,
         Online::Release(verb) => release::run(verb, session).await,
-        Online::Playbook(verb) => playbook::run(verb, session).await,
         Online::Host(verb) => host::run(verb, session).await,
         Online::Report(args) => report::run(&args, session).await,
     }

@@ -1,7 +1,7 @@
-//! Where output goes: the two streams, whether a person looks at the first, and in what shape. All writing of this crate
-//! passes through here, so a test gives it a buffer.
+//! Where output goes: the two streams, whether a person looks at the first, and in what shape; and what is piped in. All
+//! of it passes through here, so a test gives it buffers.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use clap::ValueEnum;
 
@@ -43,6 +43,7 @@ pub enum Format {
 /// The streams of this process, or of a test.
 #[expect(missing_debug_implementations, reason = "writers have none")]
 pub struct Console {
+    input: Box<dyn Read + Send>,
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     size: Option<Size>,
@@ -63,6 +64,7 @@ impl Console {
         environment: Environment,
     ) -> Self {
         let mut console = Self {
+            input: Box::new(io::stdin()),
             out,
             err,
             size,
@@ -73,6 +75,20 @@ impl Console {
         };
         console.set_colour(Colour::Auto);
         console
+    }
+
+    /// With something else piped in than this process has.
+    #[must_use]
+    pub fn with_input(mut self, input: Box<dyn Read + Send>) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// What is piped in, of it at most `limit` bytes.
+    pub(crate) fn read_input(&mut self, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.input.as_mut().take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// As the flag says.

@@ -30,7 +30,7 @@ pub enum Exit {
     Conflict = 7,
     /// `--timeout` ran out; the rollout goes on.
     TimedOut = 8,
-    /// `--detailed-exitcode`: there is something to do.
+    /// `--detailed-exitcode`: there is something to do, or the playbooks differ.
     HasChanges = 10,
     /// No answer from the coordinator.
     Unreachable = 11,
@@ -69,7 +69,7 @@ const MEANINGS: [(Exit, &str); 12] = [
     ),
     (
         Exit::HasChanges,
-        "the plan has changes, or there is drift (`--detailed-exitcode` only)",
+        "the plan has changes, playbooks differ, or there is drift (`--detailed-exitcode` only)",
     ),
     (Exit::Unreachable, "the coordinator could not be reached"),
     (Exit::Detached, "detached by Ctrl-C; the rollout goes on"),

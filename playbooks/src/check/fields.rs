@@ -24,7 +24,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    fn keys(&self) -> impl Iterator<Item = &'static str> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
         let required = self.required.iter().map(|(key, _)| *key);
         required.chain(self.optional.iter().copied())
     }
@@ -59,6 +59,8 @@ impl<'n> Fields<'n> {
 impl Lint<'_> {
     /// The entries of a mapping of this shape; `None` if it is no mapping. Wrong and missing keys are reported.
     pub(super) fn fields<'n>(&mut self, node: &'n Node, shape: &Shape) -> Option<Fields<'n>> {
+        #[cfg(all(test, feature = "schema"))]
+        super::met::note(shape);
         let entries = self.mapping(node, shape.what)?;
         let mut meant = Vec::new();
         for (key, _) in entries {

@@ -79,6 +79,14 @@ impl Day {
         ("sun", Self::Sun),
     ];
 
+    /// `mon`
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, day)| *day == self)
+            .map_or("", |(name, _)| name)
+    }
+
     const fn of(day: Weekday) -> Self {
         match day {
             Weekday::Monday => Self::Mon,

@@ -38,7 +38,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         package: "g++",
         sign: Sign::Program("c++"),
@@ -53,6 +53,11 @@ const NEEDS: [Need; 7] = [
         package: "haproxy",
         sign: Sign::File("/usr/sbin/haproxy"),
         why: "hosts are drained at a real load balancer",
+    },
+    Need {
+        package: "graphviz",
+        sign: Sign::Program("dot"),
+        why: "the command's tests let it draw a playbook",
     },
     Need {
         package: "protobuf-compiler",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use echelon_proto::{App, Datacenter, Digest, HostId, PhaseName, Pool, ReleaseName};
 
-use super::{Limit, LintFormat, Output, Reading, Simulate};
+use super::{Limit, Output};
 use crate::name::RolloutName;
 
 /// `rollout ...`
@@ -132,53 +132,6 @@ pub(crate) struct CreateRelease {
     /// How to show it
     #[command(flatten)]
     pub output: Output,
-}
-
-/// `playbook ...`
-#[derive(Debug, Subcommand)]
-pub(crate) enum PlaybookVerb {
-    /// Show every fault of playbooks on this machine; needs no coordinator
-    Lint {
-        /// The files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// What they are read with
-        #[command(flatten)]
-        reading: Reading,
-        /// How to show it
-        #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
-        output: LintFormat,
-    },
-    /// Rehearse a rollout in virtual time: how it goes, how long it takes, what stays in service; starts nothing
-    Simulate(Box<Simulate>),
-    /// Make a playbook known. The same text again is the same version
-    Push {
-        /// The file
-        file: PathBuf,
-        /// Check everything, store nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// How to show it
-        #[command(flatten)]
-        output: Output,
-    },
-    /// List playbooks
-    List {
-        /// How many
-        #[command(flatten)]
-        limit: Limit,
-        /// How to show it
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Print the text of a playbook
-    Get {
-        /// `web` for its newest version, or `web@3`
-        playbook: String,
-        /// How to show it
-        #[command(flatten)]
-        output: Output,
-    },
 }
 
 /// `host ...`

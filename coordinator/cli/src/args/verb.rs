@@ -231,16 +231,6 @@ pub(crate) enum ReportFormat {
     Json,
 }
 
-/// In what shape faults of a playbook are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum LintFormat {
-    /// For the eye.
-    #[default]
-    Text,
-    /// One array.
-    Json,
-}
-
 /// `report`
 #[derive(Debug, Args)]
 pub(crate) struct Report {

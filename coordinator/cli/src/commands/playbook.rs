@@ -1,23 +1,22 @@
-//! `playbook lint`, `push`, `list`, `get`.
+//! `playbook ...`: most of it needs no coordinator. One file a verb, besides the three that only ask the coordinator.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+mod diff;
+mod explain;
+mod graph;
+mod lint;
+mod new;
+mod reader;
+mod sarif;
+mod source;
+mod svg;
 
-use echelon_playbooks::{BaseName, Checked, Faults, Given};
-use echelon_proto::{
-    ParamName,
-    limits::PLAYBOOK_BYTES_MAX,
-    wire::control::{GetPlaybookRequest, ListPlaybooksRequest, PushPlaybookRequest},
-};
+use std::path::Path;
 
-use serde_json::Value;
+use echelon_proto::wire::control::{GetPlaybookRequest, ListPlaybooksRequest, PushPlaybookRequest};
 
-use super::{Outcome, Session, pages, simulate};
+use super::{Outcome, Session, connect, pages, simulate};
 use crate::{
-    args::{LintFormat, PlaybookVerb, Reading, by_name},
+    args::{Global, PlaybookVerb},
     client::ask,
     console::{Console, Format},
     error::Error,
@@ -26,115 +25,36 @@ use crate::{
     name::within,
 };
 
-/// Every fault of every file. Needs no coordinator.
-pub(super) fn lint(files: &[PathBuf], reading: &Reading, format: LintFormat, console: &mut Console) -> Outcome {
-    let reader = Reader::new(reading)?;
-    let mut exit = Exit::Done;
-    let mut listed = Vec::new();
-    for file in files {
-        let read = match text(file) {
-            Ok(text) => reader.read(&text),
-            Err(error) => {
-                console.notes(&error.lines())?;
-                exit = if exit == Exit::Usage { exit } else { error.exit };
-                continue;
-            }
-        };
-        if read.is_err() {
-            exit = Exit::Usage;
-        }
-        match format {
-            LintFormat::Text => console.lines(&verdict(file, &read))?,
-            LintFormat::Json => listed.extend(faults(file, &read)?),
-        }
-    }
-    if format == LintFormat::Json {
-        console.json_value(&listed.into(), Format::Json)?;
-    }
-    Ok(exit)
-}
+pub(super) use lint::refused;
+pub(super) use reader::Reader;
+pub(super) use source::read as text;
 
-/// Reads playbooks with the values and bases of the command line.
-pub(super) struct Reader {
-    params: BTreeMap<ParamName, String>,
-    bases: BTreeMap<String, String>,
-}
-
-impl Reader {
-    pub(super) fn new(reading: &Reading) -> Result<Self, Error> {
-        let mut bases = BTreeMap::new();
-        for file in &reading.bases {
-            let text = text(file)?;
-            let Checked { playbook, .. } = echelon_playbooks::read(&text).map_err(|_| {
-                let why = format!("{} is not a valid playbook, so nothing can extend it", file.display());
-                Error::new(Exit::Usage, why).next(format!("echelon playbook lint {}", file.display()))
-            })?;
-            bases.insert(format!("{}@{}", playbook.name, playbook.version), text);
-        }
-        Ok(Self {
-            params: by_name(&reading.params)?,
-            bases,
-        })
-    }
-
-    pub(super) fn read(&self, text: &str) -> Result<Checked, Faults> {
-        let bases = |base: &BaseName| self.bases.get(&base.to_string()).cloned();
-        let given = Given {
-            params: self.params.clone(),
-            bases: Some(&bases),
-        };
-        echelon_playbooks::read_with(text, &given)
-    }
-}
-
-pub(super) fn verdict(file: &Path, read: &Result<Checked, Faults>) -> Vec<Line> {
-    let name = file.display().to_string();
-    let shown = match read {
-        Ok(checked) if checked.warnings.is_empty() => String::new(),
-        Ok(checked) => Faults(checked.warnings.clone()).in_file(&name).to_string(),
-        Err(faults) => faults.in_file(&name).to_string(),
-    };
-    let style = |line: &str| match line {
-        line if line.starts_with("error[") => Style::Bad,
-        line if line.starts_with("warning[") => Style::Warn,
-        _ => Style::Plain,
-    };
-    let mut lines: Vec<_> = shown.lines().map(|line| Line::new().push(style(line), line)).collect();
-    lines.push(match read {
-        Ok(checked) => {
-            let (playbook, version) = (&checked.playbook.name, checked.playbook.version);
-            Line::new()
-                .push(Style::Good, "✔ ")
-                .plain(format!("{name}: {playbook}@{version} is valid"))
-        }
-        Err(_) => Line::new()
-            .push(Style::Bad, "✖ ")
-            .plain(format!("{name} is not a valid playbook")),
-    });
-    lines
-}
-
-/// As JSON, each with its file.
-fn faults(file: &Path, read: &Result<Checked, Faults>) -> io::Result<Vec<Value>> {
-    let faults = match read {
-        Ok(checked) => &checked.warnings,
-        Err(faults) => &faults.0,
-    };
-    let listed = faults.iter().map(|fault| {
-        let mut value = serde_json::to_value(fault).map_err(io::Error::other)?;
-        let source = fault.source.clone().unwrap_or_else(|| file.display().to_string());
-        value["file"] = source.into();
-        Ok(value)
-    });
-    listed.collect()
-}
-
-pub(super) async fn run(verb: PlaybookVerb, mut session: Session<'_>) -> Outcome {
+pub(super) async fn run(verb: PlaybookVerb, global: &Global, console: &mut Console) -> Outcome {
     match verb {
-        PlaybookVerb::Lint { files, reading, output } => lint(&files, &reading, output, session.console),
-        PlaybookVerb::Simulate(args) => simulate::run(&args, session).await,
-        PlaybookVerb::Push { file, dry_run, output } => push(&file, dry_run, output.output, session).await,
+        PlaybookVerb::New(args) => new::run(&args, global, console).await,
+        PlaybookVerb::Lint(args) => lint::run(&args, console),
+        PlaybookVerb::Explain { code } => explain::run(code.as_deref(), console),
+        PlaybookVerb::Render { playbook, reading } => {
+            let flat = source::flat(&playbook, &reading, global, console).await?;
+            console.text(&echelon_playbooks::render(&flat))?;
+            Ok(Exit::Done)
+        }
+        PlaybookVerb::Graph(args) => graph::run(&args, global, console).await,
+        PlaybookVerb::Diff(args) => diff::run(&args, global, console).await,
+        PlaybookVerb::Schema { output } => put(output.as_deref(), &echelon_playbooks::schema::text(), console),
+        PlaybookVerb::Simulate(args) if !args.asks_coordinator() => simulate::alone(&args, console),
+        PlaybookVerb::Simulate(args) => {
+            let session = connect(global, console).await?;
+            simulate::run(&args, session).await
+        }
+        PlaybookVerb::Push { file, dry_run, output } => {
+            // What cannot be read needs no coordinator to be told.
+            let text = source::read(&file, console)?;
+            let session = connect(global, console).await?;
+            push(&file, text, dry_run, output.output, session).await
+        }
         PlaybookVerb::List { limit, output } => {
+            let mut session = connect(global, console).await?;
             let request = ListPlaybooksRequest::default;
             let (playbooks, more) = pages!(session, limit.limit, list_playbooks, playbooks, request());
             session.list(
@@ -144,13 +64,16 @@ pub(super) async fn run(verb: PlaybookVerb, mut session: Session<'_>) -> Outcome
                 "there are no playbooks yet: echelon playbook push FILE",
             )
         }
-        PlaybookVerb::Get { playbook, output } => get(&playbook, output.output, session).await,
+        PlaybookVerb::Get { playbook, output } => {
+            let session = connect(global, console).await?;
+            get(&playbook, output.output, session).await
+        }
     }
 }
 
-async fn push(file: &Path, dry_run: bool, format: Format, mut session: Session<'_>) -> Outcome {
+async fn push(file: &Path, text: String, dry_run: bool, format: Format, mut session: Session<'_>) -> Outcome {
     let request = PushPlaybookRequest {
-        text: text(file)?,
+        text,
         validate_only: dry_run,
     };
     let lint = format!("echelon playbook lint {}", file.display());
@@ -173,14 +96,7 @@ async fn push(file: &Path, dry_run: bool, format: Format, mut session: Session<'
 }
 
 async fn get(playbook: &str, format: Format, mut session: Session<'_>) -> Outcome {
-    let name = match playbook.split_once('@') {
-        Some((name, version)) => format!("playbooks/{name}/versions/{version}"),
-        None => within("playbooks", playbook),
-    };
-    let found = session.client.get_playbook(ask(GetPlaybookRequest { name })).await;
-    let found = found
-        .map_err(|status| Error::from(status).or_next("echelon playbook list"))?
-        .into_inner();
+    let found = fetch(playbook, &mut session).await?;
     if format.is_json() {
         session.console.json(&found, format)?;
     } else {
@@ -189,15 +105,23 @@ async fn get(playbook: &str, format: Format, mut session: Session<'_>) -> Outcom
     Ok(Exit::Done)
 }
 
-/// The text of a file that is no larger than a playbook may be.
-pub(super) fn text(file: &Path) -> Result<String, Error> {
-    let fault = |exit, why: String| Error::new(exit, format!("cannot read {}: {why}", file.display()));
-    let failed = |error: io::Error| fault(Exit::Error, error.to_string());
-    let size = fs::metadata(file).map_err(failed)?.len();
-    if size > PLAYBOOK_BYTES_MAX as u64 {
-        let why = format!("{size} bytes are more than a playbook may have ({PLAYBOOK_BYTES_MAX})");
-        return Err(fault(Exit::Usage, why));
+/// `web` or `web@3`, as the coordinator has it.
+async fn fetch(playbook: &str, session: &mut Session<'_>) -> Result<echelon_proto::wire::control::Playbook, Error> {
+    let name = match playbook.split_once('@') {
+        Some((name, version)) => format!("playbooks/{name}/versions/{version}"),
+        None => within("playbooks", playbook),
+    };
+    let found = session.client.get_playbook(ask(GetPlaybookRequest { name })).await;
+    let found = found.map_err(|status| Error::from(status).or_next("echelon playbook list"))?;
+    Ok(found.into_inner())
+}
+
+/// Text of our own on the screen, or in a file that may be there already: it can be made again.
+fn put(file: Option<&Path>, text: &str, console: &mut Console) -> Outcome {
+    match file {
+        Some(file) if file != Path::new("-") => std::fs::write(file, text)
+            .map_err(|error| Error::new(Exit::Error, format!("cannot write {}: {error}", file.display())))?,
+        _ => console.text(text)?,
     }
-    let bytes = fs::read(file).map_err(failed)?;
-    String::from_utf8(bytes).map_err(|error| fault(Exit::Usage, format!("it is not UTF-8: {error}")))
+    Ok(Exit::Done)
 }

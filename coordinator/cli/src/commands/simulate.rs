@@ -53,12 +53,11 @@ pub(super) async fn run(args: &Simulate, mut session: Session<'_>) -> Outcome {
 }
 
 fn read(args: &Simulate, console: &mut Console) -> Result<Book, Error> {
-    let text = playbook::text(&args.file)?;
-    let read = Reader::new(&args.reading)?.read(&text);
-    match read {
+    let text = playbook::text(&args.file, console)?;
+    match Reader::new(&args.reading)?.read(&text) {
         Ok(checked) => Ok(Book { text, checked }),
-        Err(_) => {
-            console.notes(&playbook::verdict(&args.file, &read))?;
+        Err(faults) => {
+            console.notes(&playbook::refused(&args.file, faults))?;
             Err(Error::silent(Exit::Usage))
         }
     }

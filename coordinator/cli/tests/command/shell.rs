@@ -58,6 +58,8 @@ pub(crate) struct Shell {
     pub(crate) out: Buffer,
     pub(crate) err: Buffer,
     pub(crate) size: Option<Size>,
+    /// What is piped in.
+    pub(crate) input: Vec<u8>,
 }
 
 impl Shell {
@@ -68,7 +70,8 @@ impl Shell {
             self.size,
             false,
             [("HOME".to_owned(), "/nonexistent".to_owned())].into(),
-        );
+        )
+        .with_input(Box::new(io::Cursor::new(self.input.clone())));
         let args = ["echelon"].iter().chain(args).copied();
         let exit = tokio::time::timeout(LIMIT, echelon_cli::run(args, &mut console))
             .await
