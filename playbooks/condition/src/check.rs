@@ -108,7 +108,7 @@ impl Check<'_> {
             Type::Any => Type::Any,
             other @ (Type::Truth | Type::Int | Type::Float | Type::Text | Type::List | Type::Null) => {
                 let message = format!("{} has nothing named `{}` in it", other.name(), select.field);
-                return Err(self.invalid(expr, message, "take the dot away"));
+                return Err(self.invalid(expr, message, beyond(&select.operand, &select.field)));
             }
         };
         Ok(if select.test { Type::Truth } else { kind })
@@ -208,6 +208,16 @@ impl Check<'_> {
     }
 
     fn sum(&self, operator: &str, left: (&IdedExpr, Type), right: (&IdedExpr, Type)) -> Result<Type, Invalid> {
+        let kinds = [left.1, right.1];
+        if operator == op::DIVIDE && kinds.contains(&Type::Any) && !kinds.contains(&Type::Float) {
+            // What JSON holds is not known: a share of errors would be 0, and so below any limit, until all are errors.
+            let message = "whole numbers divide to whole numbers here: 579 / 5799 is 0".to_owned();
+            return Err(self.invalid(
+                right.0,
+                message,
+                "multiply instead: `json.differ * 100 < json.compared`",
+            ));
+        }
         let kind = if left.1 == Type::Any { right.1 } else { left.1 };
         let fits = match kind {
             Type::Int | Type::Float | Type::Any => true,
@@ -220,5 +230,13 @@ impl Check<'_> {
         let message = format!("no sum of {} and {}", left.1.name(), right.1.name());
         let help = "both sides are whole numbers, fractions or, with +, texts: `double(x)` makes a fraction";
         Err(self.invalid(right.0, message, help))
+    }
+}
+
+/// What was meant by a field of what has none.
+fn beyond(operand: &IdedExpr, field: &str) -> String {
+    match &operand.expr {
+        Expr::Ident(name) if name == "body" => format!("the body as JSON is `json`: `json.{field}`"),
+        _ => "take the dot away".to_owned(),
     }
 }

@@ -71,6 +71,11 @@ pub(super) fn selector(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<S
         );
         return None;
     }
+    if text.contains("==") {
+        let message = format!("{what}: `==` would look for a value that begins with `=`");
+        lint.fault(code::SELECTOR, node.at, message, "write one: app=storefront");
+        return None;
+    }
     match text.parse() {
         Ok(selector) => Some(selector),
         Err(error) => {

@@ -124,6 +124,11 @@ impl Lint<'_> {
     }
 
     pub(super) fn template_of(&mut self, text: &str, at: Mark, what: &str) -> Option<Template> {
+        if let Some(written) = almost_variable(text) {
+            let message = format!("{what}: `{written}` is no variable and stays as it is written");
+            let help = "a variable is written `${{ host.labels.port }}`, with a dollar and two brackets";
+            self.fault(code::ALMOST_VARIABLE, at, message, help);
+        }
         match text.parse() {
             Ok(template) => Some(template),
             Err(error) => {
@@ -321,6 +326,9 @@ impl Lint<'_> {
     }
 }
 
+/// What a variable of a template begins with.
+const ROOTS: [&str; 5] = ["host", "lane", "wave", "release", "params"];
+
 pub(super) fn resolved(scalar: &Scalar) -> Plain {
     if scalar.plain {
         resolve(&scalar.text)
@@ -354,4 +362,21 @@ fn any_of<T>(words: &[(&str, T)]) -> String {
             format!("{} or `{last}`", first.join(", "))
         }
     }
+}
+
+/// The first `${host.` or `{{ host.` that lacks a bracket or the dollar.
+fn almost_variable(text: &str) -> Option<&str> {
+    let begins = |at: usize| {
+        let rest = &text[at..];
+        let inside = rest.strip_prefix("${").or_else(|| rest.strip_prefix("{{"))?;
+        let inside = inside.trim_start();
+        let is_root = |root: &str| inside.strip_prefix(root).is_some_and(|rest| rest.starts_with('.'));
+        ROOTS.into_iter().find(|root| is_root(root))?;
+        let end = inside.find(['}', ' ']).unwrap_or(inside.len());
+        Some(&rest[..rest.len() - inside.len() + end])
+    };
+    let places = text.char_indices().filter(|(_, c)| matches!(c, '$' | '{'));
+    // The brackets of a real variable come after its dollar.
+    let mut bare = places.filter(|(at, _)| !text[*at..].starts_with("${{") && !text[..*at].ends_with('$'));
+    bare.find_map(|(at, _)| begins(at))
 }

@@ -102,8 +102,8 @@ fn hint(rollout: &Rollout, verb: Verb) -> String {
         .find_map(|run| run.touched.as_ref()?.origin.release.clone());
     match origin {
         Some(release) => format!(
-            "; to go back start the release it had: `echelon start {} --release {release}`",
-            rollout.app
+            "; to go back start the release it had: `echelon start {} --release {release} --playbook {}`",
+            rollout.app, rollout.playbook.name
         ),
         None => "; to go back start the release it had".into(),
     }

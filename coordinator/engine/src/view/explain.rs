@@ -259,7 +259,9 @@ impl Eye<'_> {
             None => {}
         }
         if let Some(phase) = &run.timed_out {
-            return line(format!("{phase} did not end in time; it waits for a person"));
+            let seen = run.failure.as_ref().map(|failure| format!(" ({})", failure.message));
+            let seen = seen.unwrap_or_default();
+            return line(format!("{phase} did not end in time{seen}; it waits for a person"));
         }
         if !known.is_attached() {
             return Some(self.away(known, run.back.is_some(), &subject));
