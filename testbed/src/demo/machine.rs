@@ -210,7 +210,7 @@ fn own() -> Vec<Act> {
         bad(
             "1.2.0 answers otherwise than 1.1.0 did: it is held, and a person takes it back",
             Exit::WaitsForPerson,
-            Asked::AtLast("stop start-again"),
+            Asked::AtLast("stop start"),
             "1.1.0",
         ),
     ]
