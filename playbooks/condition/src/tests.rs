@@ -86,7 +86,7 @@ fn what_cannot_be_told_is_unknown_and_says_why() {
         ("json.missing == 1", "missing"),
         ("json.state > 3", "json.state"),
         ("json.state", "neither true nor false"),
-        ("1 / json.zero == 1", "zero"),
+        ("1 % json.zero == 1", "zero"),
     ] {
         let condition = Condition::new(text, Place::Until).unwrap();
         let unknown = condition.holds(&answer()).unwrap_err().to_string();
@@ -112,6 +112,12 @@ fn what_can_never_be_right_is_found_when_it_is_written() {
             Place::Until,
             24,
             "no sum of text and a whole number",
+        ),
+        (
+            "json.differ / json.compared < 0.01",
+            Place::Until,
+            18,
+            "whole numbers divide",
         ),
         ("[1, 2].all(x, x > 0)", Place::Until, 10, "all, exists"),
         ("body.matches('x')", Place::Until, 12, "no `matches`"),
