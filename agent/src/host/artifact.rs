@@ -27,10 +27,17 @@ enum Error {
     NoRelease,
     #[error("release {0} has no artifact to fetch")]
     NoArtifact(ReleaseName),
-    #[error("not unpacked in time")]
-    TimedOut,
     #[error("the agent failed: {0}")]
     Bug(tokio::task::JoinError),
+}
+
+impl Error {
+    const fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::Fetch(fetch::Error::TimedOut { .. }) | Self::Release(release::Error::Unpack(unpack::Error::TimedOut))
+        )
+    }
 }
 
 /// Carries out one verb.
@@ -43,9 +50,7 @@ pub(super) async fn carry_out(
 ) -> Outcome {
     match verb(store, app, order, artifact, until).await {
         Ok(()) => Outcome::done(),
-        Err(error @ (Error::TimedOut | Error::Fetch(fetch::Error::TimedOut { .. }))) => {
-            Outcome::of(PhaseResult::TimedOut, error.to_string())
-        }
+        Err(error) if error.is_timeout() => Outcome::of(PhaseResult::TimedOut, error.to_string()),
         Err(error) => Outcome::failed(error.to_string()),
     }
 }
@@ -120,15 +125,7 @@ async fn install(
             let archive = archive.as_ref().map(|(path, digest)| (path.as_path(), *digest));
             into.add(&name, archive, Limits::default(), deadline)
         };
-        let added = blocking(add, ()).await;
-        if matches!(
-            &added,
-            Err(Error::Release(release::Error::Unpack(unpack::Error::Archive(_))))
-        ) && Instant::now() >= until
-        {
-            return Err(Error::TimedOut);
-        }
-        added?;
+        blocking(add, ()).await?;
     }
     let into = releases.clone();
     blocking(move |name| into.activate(&name), release.name.clone()).await?;

@@ -1,8 +1,14 @@
-//! Archives as strangers make them.
+//! What is taken of an archive, and where the bounds are. Archives of attackers are in `tests/agent/archives`.
 
-use std::{fs, io::Write as _, os::unix::fs::MetadataExt as _, time::Duration};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use tar::{Builder, Header};
+use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
 use super::*;
@@ -61,11 +67,6 @@ impl Place {
             Instant::now() + Duration::from_secs(30),
         )
     }
-
-    /// Everything beside the folder that was unpacked into.
-    fn outside(&self) -> usize {
-        fs::read_dir(self.folder.path()).unwrap().count() - 2
-    }
 }
 
 #[test]
@@ -80,44 +81,8 @@ fn tar_gzip_and_zstd_are_known_by_their_bytes() {
         assert_eq!(fs::read_to_string(place.target().join("web")).unwrap(), "run");
     }
     let place = Place::new();
-    let error = place.unpack(b"PK\x03\x04 a zip", Limits::default()).unwrap_err();
+    let error = place.unpack(b"BZh9 a bzip2", Limits::default()).unwrap_err();
     assert!(error.to_string().contains("neither tar"), "{error}");
-}
-
-#[test]
-fn a_hostile_archive_writes_nothing_outside_and_says_which_entry() {
-    let device = entry(EntryType::Char, "dev", "", 0o666, b"");
-    let pipe = entry(EntryType::Fifo, "pipe", "", 0o666, b"");
-    let hard = |target| entry(EntryType::Link, "hard", target, 0o644, b"");
-    let cases: Vec<(Vec<_>, &str)> = vec![
-        (vec![file("../out", "x")], "`..`"),
-        (vec![file("a/../../out", "x")], "`..`"),
-        (vec![file("/tmp/echelon-out", "x")], "absolute path"),
-        (vec![link("l", "/etc/passwd")], "leads out"),
-        (vec![link("l", "../out")], "leads out"),
-        (vec![link("a/l", "../../out")], "leads out"),
-        // Looks inside word by word; through the first link it is not.
-        (vec![link("x/y/up", "../.."), link("m", "x/y/up/../out")], "leads out"),
-        (vec![link("loop", "pool"), link("pool", "loop")], "leads out"),
-        (vec![link("l", "sub"), file("l/f", "x")], "through the link"),
-        (vec![file("f", "x"), file("f/g", "x")], "through the file"),
-        (vec![file("d/f", "x"), file("d", "x")], "folder before it"),
-        (vec![hard("/etc/passwd")], "outside of the archive"),
-        (vec![hard("../out")], "outside of the archive"),
-        (vec![link("l", "f"), hard("l")], "no file before it"),
-        (vec![hard("hard")], "itself"),
-        (vec![device], "a device"),
-        (vec![pipe], "a device"),
-        (vec![file(".echelon-release", "x")], "keeps for itself"),
-        (vec![file("", "x")], "no name"),
-    ];
-    for (entries, wanted) in cases {
-        let place = Place::new();
-        let error = place.unpack(&tar(&entries), Limits::default()).unwrap_err().to_string();
-        assert!(error.contains(wanted), "wanted {wanted:?}: {error}");
-        assert_eq!(place.outside(), 0, "{wanted}");
-    }
-    assert!(!Path::new("/tmp/echelon-out").exists());
 }
 
 #[test]
@@ -181,7 +146,18 @@ fn a_bomb_ends_at_its_bound() {
         .unpack(&tar(&[file("a", ""), file("b", ""), file("c", "")]), few)
         .unwrap_err()
         .to_string();
-    assert!(count.contains("more than 2 entries"), "{count}");
+    assert!(
+        count.contains("\"c\"") && count.contains("beyond the 2 entries"),
+        "{count}"
+    );
+    let through = Place::new()
+        .unpack(&tar(&[file("a/b/c/f", "")]), few)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        through.contains("beyond the 2 entries"),
+        "folders on the way count: {through}"
+    );
 }
 
 #[test]
