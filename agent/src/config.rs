@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
+    num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
@@ -34,8 +35,8 @@ pub struct Config {
     pub runtime_dir: PathBuf,
     /// Told to the coordinator and to programs.
     pub labels: BTreeMap<Label, String>,
-    /// Longest artifact taken when the release does not say its size.
-    pub artifact_bytes_max: Option<u64>,
+    /// How artifacts are fetched.
+    pub artifacts: host::Fetching,
 }
 
 /// A config that cannot be used.
@@ -86,6 +87,46 @@ struct Text {
     #[serde(default)]
     labels: BTreeMap<Label, String>,
     artifact_bytes_max: Option<u64>,
+    #[serde(default)]
+    artifacts: Artifacts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Artifacts {
+    max_parallel: Option<NonZeroUsize>,
+    bandwidth: Option<NonZeroU64>,
+    keep_free: Option<u64>,
+    ca: Option<PathBuf>,
+    #[serde(default)]
+    s3: S3,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct S3 {
+    region: Option<String>,
+    endpoint: Option<String>,
+    credentials: Option<PathBuf>,
+}
+
+impl Artifacts {
+    fn fetching(self, folder: &Path, bytes_max: Option<u64>) -> host::Fetching {
+        let usual = host::Fetching::default();
+        let from = |path: Option<PathBuf>| path.map(|path| folder.join(path));
+        host::Fetching {
+            bytes_max: bytes_max.unwrap_or(usual.bytes_max),
+            max_parallel: self.max_parallel.unwrap_or(usual.max_parallel),
+            bandwidth: self.bandwidth,
+            keep_free: self.keep_free.unwrap_or(usual.keep_free),
+            ca: from(self.ca),
+            s3: host::S3 {
+                region: self.s3.region,
+                endpoint: self.s3.endpoint,
+                credentials: from(self.s3.credentials),
+            },
+        }
+    }
 }
 
 fn server_name() -> String {
@@ -147,7 +188,7 @@ impl Config {
             secrets_dir: or(read.secrets_dir, "/etc/echelon/secrets"),
             runtime_dir: or(read.runtime_dir, "/run/echelon-agent"),
             labels: read.labels,
-            artifact_bytes_max: read.artifact_bytes_max,
+            artifacts: read.artifacts.fetching(folder, read.artifact_bytes_max),
         })
     }
 
@@ -176,7 +217,7 @@ impl Config {
             labels: self.labels.clone(),
             secrets_dir: self.secrets_dir.clone(),
             runtime_dir: self.runtime_dir.clone(),
-            artifact_bytes_max: self.artifact_bytes_max.unwrap_or(usual.artifact_bytes_max),
+            artifacts: self.artifacts.clone(),
             ..usual
         }
     }
@@ -203,6 +244,25 @@ mod tests {
         assert_eq!(config.runtime_dir, Path::new("/run/echelon-agent"));
         let own = parse(&GOOD.replace("apps_dir", "secrets_dir = \"mine\"\napps_dir")).unwrap();
         assert_eq!(own.secrets_dir, Path::new("/etc/echelon/mine"));
+    }
+
+    #[test]
+    fn artifacts_are_fetched_as_it_says() {
+        let usual = parse(GOOD).unwrap().artifacts;
+        assert_eq!((usual.max_parallel.get(), usual.bandwidth), (4, None));
+        let more = "artifact_bytes_max = 5\n[artifacts]\nmax_parallel = 1\nbandwidth = 1000\nkeep_free = 0\nca = \"more.pem\"\n\
+                    [artifacts.s3]\nendpoint = \"https://s3.example\"\ncredentials = \"s3.toml\"\n[labels]";
+        let own = parse(&GOOD.replace("[labels]", more)).unwrap().artifacts;
+        assert_eq!((own.bytes_max, own.max_parallel.get(), own.keep_free), (5, 1, 0));
+        assert_eq!(own.bandwidth.map(NonZeroU64::get), Some(1000));
+        assert_eq!(own.ca.as_deref(), Some(Path::new("/etc/echelon/more.pem")));
+        let s3 = own.s3;
+        assert_eq!(s3.endpoint.as_deref(), Some("https://s3.example"));
+        assert_eq!(s3.credentials.as_deref(), Some(Path::new("/etc/echelon/s3.toml")));
+        for bad in ["max_parallel = 0", "bandwidth = 0", "bandwith = 1"] {
+            let text = GOOD.replace("[labels]", &format!("[artifacts]\n{bad}\n[labels]"));
+            assert!(parse(&text).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -45,7 +45,6 @@ use std::{
 
 use echelon_proto::{App, HostId, Label, limits::TAIL_BYTES_MAX};
 
-pub use self::supervisor::supervise;
 use self::{
     attempt::{Attempt, outcome_of},
     check::Check,
@@ -55,6 +54,10 @@ use self::{
     program::{End, Program, Spec},
     release::Releases,
     runs::Runs,
+};
+pub use self::{
+    fetch::{S3, Settings as Fetching},
+    supervisor::supervise,
 };
 use crate::{
     executor::{Executor, Work},
@@ -79,8 +82,8 @@ pub struct Settings {
     pub runtime_dir: PathBuf,
     /// The binary whose `supervise` runs programs: the agent's own.
     pub agent: PathBuf,
-    /// Longest artifact taken when the release does not say its size.
-    pub artifact_bytes_max: u64,
+    /// How artifacts are fetched.
+    pub artifacts: Fetching,
     /// `systemctl`, or something that speaks like it.
     pub systemctl: PathBuf,
     /// There when systemd runs the host.
@@ -99,7 +102,7 @@ impl Settings {
             secrets_dir: "/etc/echelon/secrets".into(),
             runtime_dir: "/run/echelon-agent".into(),
             agent,
-            artifact_bytes_max: 8 * 1024 * 1024 * 1024,
+            artifacts: Fetching::default(),
             systemctl: "systemctl".into(),
             systemd_mark: "/run/systemd/system".into(),
         }
@@ -139,7 +142,6 @@ impl Host {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(0);
-        let downloads = reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(5));
         let opened = Arc::new(Runs::open(runs.clone()).map_err(named(&runs))?);
         let credentials = Credentials::new(&settings, runs);
         credentials.sweep();
@@ -147,8 +149,7 @@ impl Host {
             runs: opened,
             credentials,
             files: Arc::default(),
-            store: Store::open(store.clone(), client(downloads)?, settings.artifact_bytes_max)
-                .map_err(named(&store))?,
+            store: Store::open(store.clone(), settings.artifacts.clone()).map_err(named(&store))?,
             client: client(checks)?,
             settings,
             probes: AtomicU64::new(0),

@@ -16,6 +16,9 @@ use crate::order::{Artifact, ArtifactVerb, Order, Outcome, PhaseResult, Release}
 /// Releases kept when neither order nor config says how many.
 const KEEP: u32 = 3;
 
+/// How many times its packed size software has at least when it is unpacked.
+const UNPACKED: u64 = 2;
+
 /// Why a verb did not do its work.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -116,6 +119,10 @@ async fn install(
 ) -> Result<(), Error> {
     let release = order.release.as_ref().ok_or(Error::NoRelease)?;
     if !releases.has(&release.name, digest(release))? {
+        if let Some(source) = &release.artifact {
+            let unpacked = source.size.unwrap_or(0).saturating_mul(UNPACKED);
+            store.room(source, &[(releases.app(), unpacked)])?;
+        }
         let archive = match &release.artifact {
             Some(source) => Some((store.get(source, until).await?, source.sha256)),
             None => None,

@@ -1,25 +1,36 @@
-//! An artifact from a URL into the store: resumed where a broken download stopped, tried again while there is time, and
+//! An artifact from its source into the store: resumed where a broken download stopped, tried again while there is time, and
 //! known by its SHA-256 and by nothing else. The store is a folder of files named by their digest; a name without `.part`
-//! is whole and checked. Deliberately knows nothing of releases.
+//! is whole and checked. Deliberately knows nothing of releases, and not how any one source is spoken to.
+
+mod file;
+mod pace;
+pub(super) mod room;
+mod s3;
+mod source;
+mod web;
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
+    num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 use echelon_proto::Digest;
-use reqwest::{
-    Response, StatusCode,
-    header::{CONTENT_RANGE, RANGE},
-};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{self, Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{self, Instant},
+};
 
-use super::check::cause;
+use self::{
+    pace::Pace,
+    room::Shortage,
+    source::{Answer, Body, Sources},
+};
 use crate::{ledger::sync_folder, order::Source};
 
 /// Tries in a row that brought nothing new before the source is given up.
@@ -28,8 +39,52 @@ const TRIES: u32 = 6;
 const IDLE: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// What lies in the store unused for so long is taken away when the agent starts.
+/// Longest pause that a server can ask for: whoever wants more is asked again meanwhile.
+const ASKED_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// What lies in the store unused for so long is taken away: prefetched for a rollout that never came.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How artifacts are fetched.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest artifact taken when the release does not say its size.
+    pub bytes_max: u64,
+    /// Downloads at once.
+    pub max_parallel: NonZeroUsize,
+    /// Bytes a second, of all downloads together. None: as fast as it goes.
+    pub bandwidth: Option<NonZeroU64>,
+    /// Bytes that stay free on the disk: nothing is fetched or unpacked beyond that.
+    pub keep_free: u64,
+    /// PEM file of authorities that are trusted besides the system's own.
+    pub ca: Option<PathBuf>,
+    /// For `s3://` sources.
+    pub s3: S3,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bytes_max: 8 * 1024 * 1024 * 1024,
+            max_parallel: const { NonZeroUsize::new(4).expect("it is not zero") },
+            bandwidth: None,
+            keep_free: 64 * 1024 * 1024,
+            ca: None,
+            s3: S3::default(),
+        }
+    }
+}
+
+/// Where buckets are, and as whom they are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct S3 {
+    /// None: `us-east-1`.
+    pub region: Option<String>,
+    /// Of a store that is not Amazon's; buckets are then part of the path. None: Amazon's.
+    pub endpoint: Option<String>,
+    /// TOML file with `access_key_id`, `secret_access_key` and, if there is one, `session_token`. None: the role that the
+    /// machine itself has.
+    pub credentials: Option<PathBuf>,
+}
 
 /// Why an artifact is not in the store.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +103,9 @@ pub(super) enum Error {
     /// The time was over.
     #[error("{url}: not fetched in time; {have} bytes are kept and the next try goes on from there")]
     TimedOut { url: String, have: u64 },
+    /// There is not enough room for it.
+    #[error("{url}: {shortage}")]
+    NoRoom { url: String, shortage: Shortage },
     /// The disk refuses.
     #[error("the store {path}: {source}")]
     Disk { path: PathBuf, source: io::Error },
@@ -56,38 +114,50 @@ pub(super) enum Error {
 /// What one try came to.
 enum Try {
     Whole,
-    Again(String),
+    /// Not before so long, if the source says so.
+    Again(String, Option<Duration>),
+}
+
+fn again(why: impl Into<String>) -> Try {
+    Try::Again(why.into(), None)
 }
 
 /// The folder.
 #[derive(Debug)]
 pub(super) struct Store {
     folder: PathBuf,
-    client: reqwest::Client,
-    bytes_max: u64,
+    sources: Sources,
+    settings: Settings,
+    pace: Pace,
+    places: Semaphore,
     /// Two orders that want the same artifact must not write the same file.
     busy: Mutex<BTreeMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Store {
-    pub(super) fn open(folder: PathBuf, client: reqwest::Client, bytes_max: u64) -> io::Result<Self> {
+    pub(super) fn open(folder: PathBuf, settings: Settings) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
-        for entry in fs::read_dir(&folder)?.flatten() {
-            let age = entry
-                .metadata()
-                .and_then(|meta| meta.modified())
-                .ok()
-                .and_then(|at| at.elapsed().ok());
+        let store = Self {
+            folder,
+            sources: Sources::new(&settings)?,
+            pace: Pace::new(settings.bandwidth),
+            places: Semaphore::new(settings.max_parallel.get().min(Semaphore::MAX_PERMITS)),
+            settings,
+            busy: Mutex::default(),
+        };
+        store.sweep();
+        Ok(store)
+    }
+
+    /// Takes away what nobody came for.
+    fn sweep(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let modified = entry.metadata().and_then(|meta| meta.modified()).ok();
+            let age = modified.and_then(|at| at.elapsed().ok());
             if age.is_some_and(|age| age > UNUSED) {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        Ok(Self {
-            folder,
-            client,
-            bytes_max,
-            busy: Mutex::default(),
-        })
     }
 
     /// Where the artifact is, whole and checked; fetched first if need be.
@@ -99,10 +169,29 @@ impl Store {
         if path.exists() {
             return Ok(path);
         }
-        time::timeout_at(deadline, self.fetch(source, &path))
-            .await
-            .map_err(|_| timed_out())??;
+        self.sweep();
+        self.room(source, &[])?;
+        let fetched = async {
+            // Never closed, so this can only be a place.
+            let _place = self.places.acquire().await;
+            self.fetch(source, &path).await
+        };
+        time::timeout_at(deadline, fetched).await.map_err(|_| timed_out())??;
         Ok(path)
+    }
+
+    /// Whether there is room for what is still to be fetched, and for these bytes in these folders beside it.
+    pub(super) fn room(&self, source: &Source, beside: &[(&Path, u64)]) -> Result<(), Error> {
+        let is_here = self.folder.join(source.sha256.to_string()).exists();
+        let missing = match source.size {
+            Some(size) if !is_here => size.saturating_sub(self.have(source)),
+            _ => 0,
+        };
+        let claims = [&[(self.folder.as_path(), missing)], beside].concat();
+        room::look(&claims, self.settings.keep_free).map_err(|shortage| Error::NoRoom {
+            url: source.url.clone(),
+            shortage,
+        })
     }
 
     /// It has been unpacked: the release is on the disk now, and the artifact would be there twice.
@@ -160,9 +249,9 @@ impl Store {
     async fn download(&self, source: &Source) -> Result<(), Error> {
         let (mut tries, mut pause, mut furthest) = (0, PAUSE_MIN, self.have(source));
         loop {
-            let why = match self.attempt(source).await? {
+            let (why, asked) = match self.attempt(source).await? {
                 Try::Whole => return Ok(()),
-                Try::Again(why) => why,
+                Try::Again(why, asked) => (why, asked),
             };
             let have = self.have(source);
             if have > furthest {
@@ -175,52 +264,32 @@ impl Store {
                 let url = source.url.clone();
                 return Err(Error::Broken { url, why, have });
             }
-            time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            let asked = asked.unwrap_or_default().min(ASKED_PAUSE_MAX);
+            time::sleep(pause.mul_f64(rand::random_range(0.5..1.0)).max(asked)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
     async fn attempt(&self, source: &Source) -> Result<Try, Error> {
         let mut have = self.have(source);
-        if source.size.is_some_and(|size| have > size) || have > self.bytes_max {
+        if source.size.is_some_and(|size| have > size) || have > self.settings.bytes_max {
             self.forget(source)?;
             have = 0;
         }
         if source.size == Some(have) && have > 0 {
             return Ok(Try::Whole);
         }
-        let mut request = self.client.get(&source.url);
-        if have > 0 {
-            request = request.header(RANGE, format!("bytes={have}-"));
-        }
-        let response = match time::timeout(IDLE, request.send()).await {
-            Err(_) => return Ok(Try::Again("no answer".to_owned())),
-            Ok(Err(error)) if error.is_builder() => return Err(refused(source, cause(error))),
-            Ok(Err(error)) => return Ok(Try::Again(cause(error))),
-            Ok(Ok(response)) => response,
-        };
-        match response.status() {
-            StatusCode::OK => self.receive(source, response, 0).await,
-            StatusCode::PARTIAL_CONTENT if have > 0 => match ranged(&response) {
-                Some((from, _)) if from == have => self.receive(source, response, have).await,
-                _ => {
-                    self.forget(source)?;
-                    Ok(Try::Again(
-                        "it answered with another range than was asked for".to_owned(),
-                    ))
-                }
-            },
-            StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => match ranged(&response) {
-                // All of it is here already.
-                Some((_, Some(total))) if total == have => Ok(Try::Whole),
-                _ => {
-                    self.forget(source)?;
-                    Ok(Try::Again("it has fewer bytes than are here".to_owned()))
-                }
-            },
-            status if is_passing(status) => Ok(Try::Again(format!("it answered {status}"))),
-            status => Err(refused(source, format!("it answered {status}"))),
-        }
+        Ok(match time::timeout(IDLE, self.sources.ask(&source.url, have)).await {
+            Err(_) => again("no answer"),
+            Ok(Answer::Body(body)) => return self.receive(source, body).await,
+            Ok(Answer::Whole) => Try::Whole,
+            Ok(Answer::Again(why, pause)) => Try::Again(why, pause),
+            Ok(Answer::Anew(why)) => {
+                self.forget(source)?;
+                again(why)
+            }
+            Ok(Answer::Never(why)) => return Err(refused(source, why)),
+        })
     }
 
     fn forget(&self, source: &Source) -> Result<(), Error> {
@@ -230,40 +299,46 @@ impl Store {
         }
     }
 
-    /// Appends the body at `from`; a shorter file is what the next try goes on from.
-    async fn receive(&self, source: &Source, mut response: Response, from: u64) -> Result<Try, Error> {
-        let bytes_max = source.size.unwrap_or(self.bytes_max);
-        let announced = response.content_length().map(|length| from.saturating_add(length));
-        if let Some(announced) = announced.filter(|length| *length > bytes_max) {
+    /// Appends the body where it begins; a shorter file is what the next try goes on from.
+    async fn receive(&self, source: &Source, mut body: Body) -> Result<Try, Error> {
+        let bytes_max = source.size.unwrap_or(self.settings.bytes_max);
+        if let Some(announced) = body.announced.filter(|length| *length > bytes_max) {
             return Err(too_long(source, announced, bytes_max));
         }
-        let file = File::options()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(self.part(source.sha256));
-        let mut file = file.map_err(|error| self.disk(error))?;
-        file.set_len(from).map_err(|error| self.disk(error))?;
-        io::Seek::seek(&mut file, io::SeekFrom::Start(from)).map_err(|error| self.disk(error))?;
-        let mut have = from;
+        let mut file = self.part_from(source, body.from).map_err(|error| self.disk(error))?;
+        let mut have = body.from;
         loop {
-            let chunk = match time::timeout(IDLE, response.chunk()).await {
-                Err(_) => return Ok(Try::Again("it stopped sending".to_owned())),
-                Ok(Err(error)) => return Ok(Try::Again(cause(error))),
+            let piece = match time::timeout(IDLE, body.pieces.next()).await {
+                Err(_) => return Ok(again("it stopped sending")),
+                Ok(Err(why)) => return Ok(again(why)),
                 Ok(Ok(None)) => break,
-                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(Some(piece))) => piece,
             };
-            have += chunk.len() as u64;
+            have += piece.len() as u64;
             if have > bytes_max {
                 self.forget(source)?;
                 return Err(too_long(source, have, bytes_max));
             }
-            file.write_all(&chunk).map_err(|error| self.disk(error))?;
+            file.write_all(&piece).map_err(|error| self.disk(error))?;
+            self.pace.took(piece.len()).await;
         }
         match source.size {
-            Some(size) if have < size => Ok(Try::Again(format!("it ended after {have} of {size} bytes"))),
+            Some(size) if have < size => Ok(again(format!("it ended after {have} of {size} bytes"))),
             _ => Ok(Try::Whole),
         }
+    }
+
+    /// The part file, as long as what stays of it, to be written on.
+    fn part_from(&self, source: &Source, from: u64) -> io::Result<File> {
+        let mut options = File::options();
+        let mut file = options
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(self.part(source.sha256))?;
+        file.set_len(from)?;
+        file.seek(io::SeekFrom::Start(from))?;
+        Ok(file)
     }
 
     /// Gives the part file its name if its bytes are the right ones, and takes it away if not.
@@ -318,39 +393,4 @@ fn too_long(source: &Source, length: u64, bytes_max: u64) -> Error {
         source,
         format!("it has at least {length} bytes, the release allows {bytes_max}"),
     )
-}
-
-/// Worth another try.
-fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
-}
-
-/// First byte (0 when it names none) and total of a Content-Range.
-fn ranged(response: &Response) -> Option<(u64, Option<u64>)> {
-    parse_range(response.headers().get(CONTENT_RANGE)?.to_str().ok()?)
-}
-
-fn parse_range(text: &str) -> Option<(u64, Option<u64>)> {
-    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
-    let from = match range.split_once('-') {
-        Some((from, _)) => from.parse().ok()?,
-        None if range == "*" => 0,
-        None => return None,
-    };
-    Some((from, total.parse().ok()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_content_range_is_read_as_servers_write_it() {
-        assert_eq!(parse_range("bytes 5-9/10"), Some((5, Some(10))));
-        assert_eq!(parse_range("bytes 5-9/*"), Some((5, None)));
-        assert_eq!(parse_range("bytes */10"), Some((0, Some(10))));
-        for bad in ["", "5-9/10", "bytes 5/10", "bytes x-9/10"] {
-            assert_eq!(parse_range(bad), None, "{bad:?}");
-        }
-    }
 }

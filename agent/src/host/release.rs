@@ -66,6 +66,11 @@ impl Releases {
         Self { app }
     }
 
+    /// The app's own folder.
+    pub(super) fn app(&self) -> &Path {
+        &self.app
+    }
+
     /// Where a release lies.
     pub(super) fn folder(&self, name: &ReleaseName) -> PathBuf {
         self.app.join("releases").join(name.as_str())
