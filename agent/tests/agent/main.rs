@@ -1,5 +1,6 @@
 //! The real agent binary and the real host, against a small real coordinator and small real servers.
 
+mod archives;
 mod artifacts;
 mod coordinator;
 mod files;
