@@ -21,6 +21,11 @@ use echelon_proto::{Digest, ReleaseName};
 
 use crate::host::{OneHost, order};
 
+/// A small file that unpacks to so many zeros.
+pub(crate) fn gzipped_zeros(bytes: usize) -> Vec<u8> {
+    tape::gzip(&vec![0; bytes])
+}
+
 /// How an archive is to end.
 enum Wanted {
     /// With this in its message, and the entry's name as it is told where one is to blame.

@@ -105,7 +105,7 @@ async fn answer(mut stream: TcpStream, body: &[u8], manner: Manner, log: &Mutex<
 }
 
 /// A release that prints its name, padded so that a download has a middle.
-fn archive(text: &str) -> Vec<u8> {
+pub(crate) fn archive(text: &str) -> Vec<u8> {
     let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none()));
     for (name, data) in [("bin/web", text.to_owned()), ("padding", "x".repeat(100_000))] {
         let mut header = tar::Header::new_gnu();
@@ -116,11 +116,11 @@ fn archive(text: &str) -> Vec<u8> {
     builder.into_inner().unwrap().finish().unwrap()
 }
 
-fn install(name: &str, url: &str, body: &[u8]) -> Order {
+pub(crate) fn install(name: &str, url: &str, body: &[u8]) -> Order {
     act(ArtifactVerb::Install, name, url, body)
 }
 
-fn act(verb: ArtifactVerb, name: &str, url: &str, body: &[u8]) -> Order {
+pub(crate) fn act(verb: ArtifactVerb, name: &str, url: &str, body: &[u8]) -> Order {
     let name = ReleaseName::new(name).unwrap();
     let release = Release {
         name: name.clone(),
@@ -142,15 +142,15 @@ fn act(verb: ArtifactVerb, name: &str, url: &str, body: &[u8]) -> Order {
 }
 
 impl OneHost {
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn current(&self) -> String {
+    pub(crate) fn current(&self) -> String {
         fs::read_to_string(self.at("apps/web/current/bin/web")).unwrap_or_default()
     }
 
-    fn releases(&self) -> Vec<String> {
+    pub(crate) fn releases(&self) -> Vec<String> {
         let entries = fs::read_dir(self.at("apps/web/releases"))
             .into_iter()
             .flatten()
@@ -161,14 +161,14 @@ impl OneHost {
     }
 
     /// Nothing of a half-done verb is left.
-    fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         let entries = fs::read_dir(self.at("apps/web")).into_iter().flatten().flatten();
         entries
             .map(|entry| entry.file_name())
             .all(|name| name == "releases" || name == "current")
     }
 
-    fn stored(&self) -> Vec<(String, u64)> {
+    pub(crate) fn stored(&self) -> Vec<(String, u64)> {
         let entries = fs::read_dir(self.at("state/store")).unwrap().flatten();
         let sizes = entries.map(|entry| {
             (
@@ -180,7 +180,7 @@ impl OneHost {
     }
 }
 
-fn done(outcome: &Outcome) {
+pub(crate) fn done(outcome: &Outcome) {
     assert_eq!(outcome.result, PhaseResult::Done, "{}", outcome.message);
 }
 

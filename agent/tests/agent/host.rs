@@ -23,7 +23,7 @@ impl OneHost {
         Self::with(|_, _| {})
     }
 
-    fn with(change: impl FnOnce(&Path, &mut Settings)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&Path, &mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let mut settings = Settings::new(HostId::new("h1").unwrap(), at("apps"), at("state"), AGENT.into());

@@ -13,4 +13,5 @@ mod phases;
 mod polls;
 mod sandbox;
 mod secrets;
+mod servers;
 mod sessions;

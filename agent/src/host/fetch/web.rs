@@ -14,7 +14,7 @@ use std::{
 use reqwest::{
     Certificate, Client, ClientBuilder, Response, StatusCode, Url,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{ACCEPT_ENCODING, CONTENT_RANGE, RANGE, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, CONTENT_RANGE, LOCATION, RANGE, RETRY_AFTER},
     redirect::{Action, Attempt, Policy},
 };
 
@@ -22,6 +22,8 @@ use super::source::{Answer, Body, Pieces};
 use crate::host::check::cause;
 
 const REDIRECTS_MAX: usize = 5;
+/// Of a name that a server tells: names of hosts are no longer.
+const HOST_CHARS_MAX: usize = 253;
 /// Amazon's metadata over IPv6, which is not link-local.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
@@ -111,10 +113,20 @@ fn is_metadata(address: IpAddr) -> bool {
     }
 }
 
+/// Without its query, which may be a key to it, and not as long as a server likes.
+fn shown(url: &Url) -> String {
+    let host: String = url
+        .host_str()
+        .unwrap_or_default()
+        .chars()
+        .take(HOST_CHARS_MAX)
+        .collect();
+    format!("{}://{host}", url.scheme())
+}
+
 fn follow(attempt: Attempt<'_>) -> Action {
     let (to, before) = (attempt.url(), attempt.previous());
-    // The query of where it leads may be a key to it.
-    let shown = format!("{}://{}", to.scheme(), to.host_str().unwrap_or_default());
+    let shown = shown(to);
     let is_downgrade = to.scheme() == "http" && before.iter().any(|url| url.scheme() == "https");
     if let Some(why) = not_to(to) {
         return attempt.error(format!("it leads to {shown}: {why}"));
@@ -145,21 +157,15 @@ impl Resolve for Resolver {
 }
 
 /// Whether it ended because of the server's certificate, which is the same at the next try.
-fn is_untrusted(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        // An io::Error passes over what it is made of.
-        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = match wrapped {
-            Some(wrapped) => wrapped.downcast_ref::<rustls::Error>(),
-            None => inner.downcast_ref::<rustls::Error>(),
-        };
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        source = inner.source();
+fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
     }
-    false
+    // An io::Error passes over what it is made of.
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => is_untrusted(wrapped),
+        None => error.source().is_some_and(is_untrusted),
+    }
 }
 
 fn answer(response: Response, have: u64) -> Answer {
@@ -175,8 +181,18 @@ fn answer(response: Response, have: u64) -> Answer {
             _ => Answer::Anew("it has fewer bytes than are here".to_owned()),
         },
         status if is_passing(status) => Answer::Again(format!("it answered {status}"), asked_pause(&response)),
-        status => Answer::Never(format!("it answered {status}")),
+        status => Answer::Never(match leads_to(&response) {
+            Some(elsewhere) => format!("it answered {status} and leads to {elsewhere}"),
+            None => format!("it answered {status}"),
+        }),
     }
+}
+
+/// What the client does not even ask `follow` about.
+fn leads_to(response: &Response) -> Option<String> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let url = Url::parse(location).ok()?;
+    not_to(&url).map(|why| format!("{}: {why}", shown(&url)))
 }
 
 fn body(response: Response, from: u64, total: Option<u64>) -> Answer {
