@@ -41,6 +41,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Longest pause that a server can ask for: whoever wants more is asked again meanwhile.
 const ASKED_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// After so many bytes the disk is looked at again: others write to it too.
+const LOOK_BYTES: u64 = 8 * 1024 * 1024;
 /// What lies in the store unused for so long is taken away: prefetched for a rollout that never came.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -306,7 +308,7 @@ impl Store {
             return Err(too_long(source, announced, bytes_max));
         }
         let mut file = self.part_from(source, body.from).map_err(|error| self.disk(error))?;
-        let mut have = body.from;
+        let (mut have, mut looked) = (body.from, body.from);
         loop {
             let piece = match time::timeout(IDLE, body.pieces.next()).await {
                 Err(_) => return Ok(again("it stopped sending")),
@@ -319,7 +321,13 @@ impl Store {
                 self.forget(source)?;
                 return Err(too_long(source, have, bytes_max));
             }
-            file.write_all(&piece).map_err(|error| self.disk(error))?;
+            let written = file.write_all(&piece).map_err(|error| self.disk(error));
+            if written.is_err() || have - looked >= LOOK_BYTES {
+                looked = have;
+                // A download that nobody bounds must not take the ledger's room: it gives all of its own back.
+                let room = written.and_then(|()| self.room(source, &[]));
+                room.or_else(|error| self.forget(source).and(Err(error)))?;
+            }
             self.pace.took(piece.len()).await;
         }
         match source.size {

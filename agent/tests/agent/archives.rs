@@ -26,6 +26,11 @@ pub(crate) fn gzipped_zeros(bytes: usize) -> Vec<u8> {
     tape::gzip(&vec![0; bytes])
 }
 
+/// An archive of one file of so many bytes, small and of little to say.
+pub(crate) fn gzipped_file(name: &str, bytes: usize) -> Vec<u8> {
+    tape::gzip(&tape::tar([tape::Item::new(b'0', name).data(vec![b'x'; bytes])]))
+}
+
 /// How an archive is to end.
 enum Wanted {
     /// With this in its message, and the entry's name as it is told where one is to blame.

@@ -3,8 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
 };
 
 use echelon_proto::wire::link::{Action, File, Note, Order, PhaseResult, action::Kind, file::Content};
@@ -12,6 +11,7 @@ use nix::unistd::Uid;
 
 use crate::{
     coordinator::Coordinator,
+    disk::SmallDisk,
     sandbox::{Sandbox, doing, standing},
 };
 
@@ -260,35 +260,13 @@ async fn what_a_killed_agent_left_beside_a_file_goes_with_the_next_write_of_it()
     assert_eq!(names(&conf), [others, "app.conf".to_owned()]);
 }
 
-/// A file system in memory of 64 KiB, gone when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn at(folder: &Path) -> Self {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(folder);
-        assert!(mount.status().unwrap().success());
-        Self(folder.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_written_leaves_the_old_file_whole_and_nothing_beside_it() {
     let mut coordinator = Coordinator::start().await;
     let sandbox = with_app(&mut coordinator).await;
     let conf = sandbox.path("apps/web/conf");
     let (_disk, text, wanted) = if Uid::effective().is_root() {
-        (
-            Some(SmallDisk::at(&conf)),
-            "x".repeat(200_000),
-            "No space left on device",
-        )
+        (SmallDisk::at(&conf, 64), "x".repeat(200_000), "No space left on device")
     } else {
         (None, "new".to_owned(), "ermission denied")
     };

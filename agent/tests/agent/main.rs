@@ -3,6 +3,7 @@
 mod archives;
 mod artifacts;
 mod coordinator;
+mod disk;
 mod files;
 mod guards;
 mod host;

@@ -88,6 +88,11 @@ impl Sandbox {
         self.child = Some(child.unwrap());
     }
 
+    /// Of the agent that runs.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Kill -9, as the kernel does when memory is short.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

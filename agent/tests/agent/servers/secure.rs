@@ -92,7 +92,10 @@ async fn only_a_server_that_is_vouched_for_under_its_name_is_asked() {
     for (acceptor, why) in [
         (ours.vouches_for("elsewhere.example", |_| {}), "not valid for name"),
         (ours.vouches_for("localhost", expired), "expired"),
-        (other.vouches_for("localhost", |_| {}), "invalid peer certificate: BadSignature"),
+        (
+            other.vouches_for("localhost", |_| {}),
+            "invalid peer certificate: BadSignature",
+        ),
     ] {
         let (outcome, host) = fetched(&ours, acceptor, well()).await;
         assert_eq!(outcome.result, PhaseResult::Failed, "{}", outcome.message);
