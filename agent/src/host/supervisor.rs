@@ -48,6 +48,8 @@ use crate::{
 
 /// How often a growing output is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// And how often one that is longer than what is kept: a program writes a gibibyte in a second.
+const LOOK_SOON: Duration = Duration::from_millis(50);
 /// How far an output may grow beyond what is kept before its middle is given back to the disk.
 const SLACK_BYTES: u64 = 4 * 1024 * 1024;
 /// A disk that is full when the program ends may have room again; after so many seconds the end is given up.
@@ -184,9 +186,14 @@ fn ends_within(pid: i32, within: Duration, output: &Path) -> bool {
     let deadline = Instant::now() + within;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match rx.recv_timeout(left.min(LOOK_EVERY)) {
+        let look = if written(output) > OUTPUT_BYTES_MAX {
+            LOOK_SOON
+        } else {
+            LOOK_EVERY
+        };
+        match rx.recv_timeout(left.min(look)) {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return true,
-            Err(RecvTimeoutError::Timeout) if left <= LOOK_EVERY => return false,
+            Err(RecvTimeoutError::Timeout) if left <= look => return false,
             Err(RecvTimeoutError::Timeout) => trim(output, SLACK_BYTES),
         }
     }

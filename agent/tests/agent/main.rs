@@ -7,6 +7,7 @@ mod disk;
 mod files;
 mod guards;
 mod host;
+mod hostile;
 mod joining;
 mod library;
 mod limits;
