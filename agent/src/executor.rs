@@ -6,7 +6,7 @@ use std::{future::Future, sync::Arc};
 use echelon_proto::Time;
 
 use crate::{
-    order::{Action, Order, Outcome, Probe},
+    order::{Action, Order, Outcome, Prefetch, Probe},
     output::Outputs,
 };
 
@@ -29,6 +29,11 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Asks once.
     fn probe(&self, probe: &Action) -> impl Future<Output = Probe> + Send;
+
+    /// Fetches a release's artifact before it is ordered. An error says why it is not here. May be dropped at any time.
+    fn prefetch(&self, _wanted: &Prefetch) -> impl Future<Output = Result<(), String>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// The output that waits to be sent. None: this executor keeps none, and no stream is opened for it.
     fn outputs(&self) -> Option<Arc<Outputs>> {

@@ -61,7 +61,7 @@ pub use self::{
 };
 use crate::{
     executor::{Executor, Work},
-    order::{Action, Limits, Order, Outcome, PhaseResult, Probe, Run},
+    order::{Action, Limits, Order, Outcome, PhaseResult, Prefetch, Probe, Run},
     output::{self, Outputs},
 };
 
@@ -303,6 +303,11 @@ impl Executor for Host {
 
     async fn probe(&self, probe: &Action) -> Probe {
         self.question(probe).await
+    }
+
+    async fn prefetch(&self, wanted: &Prefetch) -> Result<(), String> {
+        let fetched = artifact::prefetch(&self.store, self.app_dir(&wanted.app), wanted).await;
+        fetched.map_err(|error| error.to_string())
     }
 
     fn outputs(&self) -> Option<Arc<Outputs>> {

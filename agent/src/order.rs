@@ -205,6 +205,17 @@ pub struct Report {
     pub standing: Standing,
 }
 
+/// A release whose artifact is wanted before any order is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefetch {
+    /// Of which app.
+    pub app: App,
+    /// Which release.
+    pub release: Release,
+    /// None: as long as the session lasts.
+    pub timeout: Option<Span>,
+}
+
 /// A probe that is asked over and over while a session lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {

@@ -270,7 +270,8 @@ impl Talk {
         let session = self.guard.session().clone();
         session.hear();
         let (event, report) = match message.body {
-            None | Some(Body::Heartbeat(_)) => return Ok(()),
+            // Nothing is prefetched yet, so nobody waits for the other.
+            None | Some(Body::Heartbeat(_) | Body::Prefetched(_)) => return Ok(()),
             Some(Body::Hello(_)) => return Err(Status::invalid_argument("a second Hello in one session")),
             Some(Body::Report(report)) => {
                 let sequence = report.sequence;

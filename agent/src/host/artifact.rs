@@ -1,9 +1,9 @@
 //! What the artifact verbs do with an order's release: the store and the app's folder put together. Each verb can be begun
 //! again at any point, so a restarted agent just begins it again.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use echelon_proto::{Digest, ReleaseName};
+use echelon_proto::{Digest, ReleaseName, Span};
 use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     release::{self, Releases},
     unpack::{self, Limits},
 };
-use crate::order::{Artifact, ArtifactVerb, Order, Outcome, PhaseResult, Release};
+use crate::order::{Artifact, ArtifactVerb, Order, Outcome, PhaseResult, Prefetch, Release, Source};
 
 /// Releases kept when neither order nor config says how many.
 const KEEP: u32 = 3;
@@ -19,9 +19,12 @@ const KEEP: u32 = 3;
 /// How many times its packed size software has at least when it is unpacked.
 const UNPACKED: u64 = 2;
 
+/// Of a prefetch that nobody bounds: its session ends it sooner.
+const PREFETCH_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
 /// Why a verb did not do its work.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
     #[error(transparent)]
@@ -56,6 +59,24 @@ pub(super) async fn carry_out(
         Err(error) if error.is_timeout() => Outcome::of(PhaseResult::TimedOut, error.to_string()),
         Err(error) => Outcome::failed(error.to_string()),
     }
+}
+
+/// Into the store before anybody orders it. Whether it could be unpacked is asked now too, while there is time to make room.
+pub(super) async fn prefetch(store: &Store, app: PathBuf, wanted: &Prefetch) -> Result<(), Error> {
+    let (releases, release) = (Releases::of(app), &wanted.release);
+    let Some(source) = &release.artifact else { return Ok(()) };
+    if releases.has(&release.name, Some(source.sha256))? {
+        return Ok(());
+    }
+    has_room(store, &releases, source)?;
+    let within = wanted.timeout.map_or(PREFETCH_WITHIN, Span::duration);
+    store.get_ahead(source, Instant::now() + within).await?;
+    Ok(())
+}
+
+fn has_room(store: &Store, releases: &Releases, source: &Source) -> Result<(), fetch::Error> {
+    let unpacked = source.size.unwrap_or(0).saturating_mul(UNPACKED);
+    store.room(source, &[(releases.app(), unpacked)])
 }
 
 /// Whether the verb's work stands already: for verify.
@@ -120,8 +141,7 @@ async fn install(
     let release = order.release.as_ref().ok_or(Error::NoRelease)?;
     if !releases.has(&release.name, digest(release))? {
         if let Some(source) = &release.artifact {
-            let unpacked = source.size.unwrap_or(0).saturating_mul(UNPACKED);
-            store.room(source, &[(releases.app(), unpacked)])?;
+            has_room(store, releases, source)?;
         }
         let archive = match &release.artifact {
             Some(source) => Some((store.get(source, until).await?, source.sha256)),

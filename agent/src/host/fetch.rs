@@ -16,7 +16,7 @@ use std::{
     num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use echelon_proto::Digest;
@@ -132,6 +132,7 @@ pub(super) struct Store {
     settings: Settings,
     pace: Pace,
     places: Semaphore,
+    ahead: Semaphore,
     /// Two orders that want the same artifact must not write the same file.
     busy: Mutex<BTreeMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -144,6 +145,7 @@ impl Store {
             sources: Sources::new(&settings)?,
             pace: Pace::new(settings.bandwidth),
             places: Semaphore::new(settings.max_parallel.get().min(Semaphore::MAX_PERMITS)),
+            ahead: Semaphore::new(1),
             settings,
             busy: Mutex::default(),
         };
@@ -164,21 +166,34 @@ impl Store {
 
     /// Where the artifact is, whole and checked; fetched first if need be.
     pub(super) async fn get(&self, source: &Source, deadline: Instant) -> Result<PathBuf, Error> {
-        let turn = self.turn(source.sha256);
-        let timed_out = || self.timed_out(source);
-        let _turn = time::timeout_at(deadline, turn.lock()).await.map_err(|_| timed_out())?;
+        self.get_in(&self.places, source, deadline).await
+    }
+
+    /// The same for one that is not needed yet: one after the other, and never in the place of one that is.
+    pub(super) async fn get_ahead(&self, source: &Source, deadline: Instant) -> Result<PathBuf, Error> {
+        self.get_in(&self.ahead, source, deadline).await
+    }
+
+    async fn get_in(&self, places: &Semaphore, source: &Source, deadline: Instant) -> Result<PathBuf, Error> {
         let path = self.folder.join(source.sha256.to_string());
-        if path.exists() {
+        if is_here(&path) {
             return Ok(path);
         }
-        self.sweep();
-        self.room(source, &[])?;
         let fetched = async {
-            // Never closed, so this can only be a place.
-            let _place = self.places.acquire().await;
+            // A place first: who only waits for one must not have the turn of who needs the artifact now. Never closed,
+            // so this can only be a place.
+            let _place = places.acquire().await;
+            let turn = self.turn(source.sha256);
+            let _turn = turn.lock().await;
+            if is_here(&path) {
+                return Ok(());
+            }
+            self.sweep();
+            self.room(source, &[])?;
             self.fetch(source, &path).await
         };
-        time::timeout_at(deadline, fetched).await.map_err(|_| timed_out())??;
+        let in_time = time::timeout_at(deadline, fetched).await;
+        in_time.map_err(|_| self.timed_out(source))??;
         Ok(path)
     }
 
@@ -376,6 +391,12 @@ impl Store {
         let url = source.url.clone();
         Err(Error::WrongDigest { url, wanted, got })
     }
+}
+
+/// Whether the artifact is here; if so, it is wanted, and not swept away as one that nobody came for.
+fn is_here(path: &Path) -> bool {
+    let now = SystemTime::now();
+    File::open(path).and_then(|file| file.set_modified(now)).is_ok() || path.exists()
 }
 
 fn digest(file: &mut File) -> io::Result<Digest> {

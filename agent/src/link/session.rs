@@ -11,7 +11,7 @@ use std::{
 use echelon_proto::{
     limits::MESSAGE_BYTES_MAX,
     wire::link::{
-        AgentMessage, CoordinatorMessage, Heartbeat, agent_message::Body, coordinator_message::Body as Said,
+        AgentMessage, CoordinatorMessage, Heartbeat, Prefetch, agent_message::Body, coordinator_message::Body as Said,
         link_client::LinkClient,
     },
 };
@@ -28,15 +28,17 @@ use super::{Agent, dial, output, wire};
 use crate::{
     executor::Executor,
     machine::Input,
-    order::{Probe, Watch},
+    order::{self, Probe, Watch},
 };
 
 /// Messages handed to HTTP/2 and not yet taken: enough to keep it busy, the rest waits in the outbox.
 const OUTBOUND: usize = 16;
-/// Answers of watches that wait: a full channel only delays the next question.
-const HEALTH: usize = 16;
+/// Answers of watches and prefetches that wait: a full channel only delays the next question.
+const ANSWERS: usize = 16;
 /// Watches at once: a host has few apps, and each has few probes.
 const WATCHES_MAX: usize = 64;
+/// Artifacts that are prefetched at once, or wait for it: a host has few apps, and each has one next release.
+const PREFETCHES_MAX: usize = 64;
 /// From the Attach to the Welcome.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
 /// Silent heartbeats after which the stream is dead.
@@ -76,13 +78,14 @@ pub(super) async fn run<E: Executor>(agent: &mut Agent<E>, channel: Channel, sto
         Some(Ok(Err(status))) => return lost(false, &status),
         Some(Err(_)) => return silent(false),
     };
-    let (health_tx, health) = mpsc::channel(HEALTH);
+    let (health_tx, health) = mpsc::channel(ANSWERS);
     let mut session = Session {
         outbox: agent.machine.reports().iter().map(wire::report).collect(),
         beat: None,
         heard: Instant::now(),
         spoke: Instant::now(),
         watches: HashMap::new(),
+        prefetches: Vec::new(),
         tasks: JoinSet::new(),
         health_tx,
         channel,
@@ -114,7 +117,8 @@ struct Session {
     heard: Instant,
     spoke: Instant,
     watches: HashMap<String, AbortHandle>,
-    /// Of this session only: watches and output. They end with it.
+    prefetches: Vec<(Prefetch, AbortHandle)>,
+    /// Of this session only: watches, prefetches and output. They end with it.
     tasks: JoinSet<()>,
     health_tx: mpsc::Sender<AgentMessage>,
     channel: Channel,
@@ -198,6 +202,7 @@ impl Session {
                 }
                 return;
             }
+            Some(Said::Prefetch(prefetch)) => return self.prefetch(agent, prefetch),
             // A kind that a newer coordinator knows and this agent does not.
             Some(Said::Heartbeat(_)) | None => return,
         };
@@ -237,6 +242,26 @@ impl Session {
         self.watches.insert(name, task);
     }
 
+    fn prefetch<E: Executor>(&mut self, agent: &Agent<E>, asked: Prefetch) {
+        while self.tasks.try_join_next().is_some() {}
+        self.prefetches.retain(|(_, task)| !task.is_finished());
+        if self.prefetches.iter().any(|(under_way, _)| *under_way == asked) {
+            return;
+        }
+        let wanted = if self.prefetches.len() < PREFETCHES_MAX {
+            wire::prefetch_in(asked.clone())
+        } else {
+            Err(format!("this host prefetches {PREFETCHES_MAX} artifacts already"))
+        };
+        match wanted {
+            Ok(wanted) => {
+                let work = prefetch(agent.executor.clone(), wanted, asked.clone(), self.health_tx.clone());
+                self.prefetches.push((asked, self.tasks.spawn(work)));
+            }
+            Err(why) => self.outbox.push_back(wire::prefetched(asked, Err(why))),
+        }
+    }
+
     fn unwatchable(&mut self, watch: String, message: String) {
         let probe = Probe {
             healthy: false,
@@ -265,6 +290,18 @@ async fn observe<E: Executor>(executor: std::sync::Arc<E>, watch: Watch, health:
             return;
         }
     }
+}
+
+/// Once, and tells.
+async fn prefetch<E: Executor>(
+    executor: std::sync::Arc<E>,
+    wanted: order::Prefetch,
+    asked: Prefetch,
+    answers: mpsc::Sender<AgentMessage>,
+) {
+    let outcome = executor.prefetch(&wanted).await;
+    // Nobody hears it when the session is over, and then it is asked again.
+    let _ = answers.send(wire::prefetched(asked, outcome)).await;
 }
 
 async fn changed<T>(rx: &mut watch::Receiver<T>) {

@@ -220,6 +220,27 @@ fn release_in(release: wire::Release) -> Result<order::Release, String> {
     })
 }
 
+/// What is to be prefetched, or what is wrong with it.
+pub(super) fn prefetch_in(prefetch: wire::Prefetch) -> Result<order::Prefetch, String> {
+    Ok(order::Prefetch {
+        app: App::new(prefetch.app).map_err(text)?,
+        release: release_in(prefetch.release.ok_or("it names no release")?)?,
+        timeout: (prefetch.timeout_ms > 0).then_some(Span(prefetch.timeout_ms)),
+    })
+}
+
+pub(super) fn prefetched(wanted: wire::Prefetch, outcome: Result<(), String>) -> wire::AgentMessage {
+    let release = wanted.release.unwrap_or_default();
+    let why = outcome.as_ref().err().map(String::as_str).unwrap_or_default();
+    message(Body::Prefetched(wire::Prefetched {
+        app: wanted.app,
+        release: release.name,
+        sha256: release.sha256,
+        ready: outcome.is_ok(),
+        message: why.chars().take(limits::MESSAGE_CHARS_MAX).collect(),
+    }))
+}
+
 /// A watch, or what is wrong with it (its name is then the caller's to answer with).
 pub(super) fn watch_in(watch: wire::Watch) -> Result<order::Watch, String> {
     Ok(order::Watch {

@@ -16,7 +16,7 @@ use std::{
 
 use echelon_proto::wire::link::{
     AgentMessage, CoordinatorMessage, Fence, Health, Hello, JoinRequest, JoinResponse, Order, OutputAck, OutputChunk,
-    RenewRequest, Report, ReportAck, Watch, Welcome,
+    Prefetch, Prefetched, RenewRequest, Report, ReportAck, Watch, Welcome,
     agent_message::Body,
     coordinator_message::Body as Say,
     link_server::{Link, LinkServer},
@@ -50,6 +50,7 @@ pub(crate) enum Heard {
     Attached(Hello),
     Report(Report),
     Health(Health),
+    Prefetched(Prefetched),
     Gone,
 }
 
@@ -214,6 +215,10 @@ impl Coordinator {
         self.say(Say::Watch(watch)).await;
     }
 
+    pub(crate) async fn prefetch(&self, prefetch: &Prefetch) {
+        self.say(Say::Prefetch(prefetch.clone())).await;
+    }
+
     async fn hear(&mut self) -> Heard {
         time::timeout(SOON, self.heard.recv())
             .await
@@ -243,6 +248,14 @@ impl Coordinator {
         loop {
             if let Heard::Health(health) = self.hear().await {
                 return health;
+            }
+        }
+    }
+
+    pub(crate) async fn prefetched(&mut self) -> Prefetched {
+        loop {
+            if let Heard::Prefetched(prefetched) = self.hear().await {
+                return prefetched;
             }
         }
     }
@@ -477,6 +490,7 @@ async fn listen(shared: Arc<Shared>, tx: Answer, mut messages: Streaming<AgentMe
             }
             Some(Body::Report(report)) => Heard::Report(report),
             Some(Body::Health(health)) => Heard::Health(health),
+            Some(Body::Prefetched(prefetched)) => Heard::Prefetched(prefetched),
             Some(Body::Heartbeat(_)) => {
                 shared.beats.fetch_add(1, Ordering::SeqCst);
                 continue;

@@ -13,6 +13,7 @@ mod library;
 mod limits;
 mod phases;
 mod polls;
+mod prefetch;
 mod sandbox;
 mod secrets;
 mod servers;
