@@ -22,3 +22,5 @@ pub const OUTPUT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const PLAYBOOK_BYTES_MAX: usize = 1024 * 1024;
 /// Version of the link's messages that this build speaks.
 pub const LINK_PROTOCOL: u32 = 1;
+/// What the URL of an artifact begins with: what agents can fetch.
+pub const ARTIFACT_SCHEMES: [&str; 4] = ["http://", "https://", "file://", "s3://"];

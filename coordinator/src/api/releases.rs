@@ -4,7 +4,7 @@ use echelon_engine::{
     command::{Artifact, Command},
     state::Release,
 };
-use echelon_proto::{App, Person, ReleaseName, wire::control as wire};
+use echelon_proto::{App, Person, ReleaseName, limits::ARTIFACT_SCHEMES, wire::control as wire};
 use tonic::Status;
 
 use super::{Control, convert, field, page::Page, status};
@@ -43,8 +43,9 @@ fn artifact(request: &wire::CreateReleaseRequest) -> Result<Artifact, Status> {
         (true, Some(_)) => return Err(status::invalid("url", "is empty although there is a sha256")),
         (true, None) | (false, Some(_)) => {}
     }
-    if !url.is_empty() && !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(status::invalid("url", "must begin with http:// or https://"));
+    if !url.is_empty() && !ARTIFACT_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        let why = format!("must begin with one of {}", ARTIFACT_SCHEMES.join(", "));
+        return Err(status::invalid("url", &why));
     }
     Ok(Artifact {
         app: field::parsed("app", App::new(&request.app))?,

@@ -143,6 +143,31 @@ async fn what_is_not_there_is_told_by_name_and_a_malformed_name_is_told_apart() 
 }
 
 #[tokio::test]
+async fn an_artifact_may_be_wherever_agents_can_fetch_it_and_nowhere_else() {
+    let house = House::new();
+    let mut client = house.person("dora", Role::Deployer).await;
+    let at = |release_name: &str, url: &str| control::CreateReleaseRequest {
+        url: url.into(),
+        sha256: "ab".repeat(32),
+        ..release(release_name)
+    };
+    for (n, url) in ["https://x/web.tar.gz", "file:///srv/web.zip", "s3://builds/web.tar.zst"]
+        .iter()
+        .enumerate()
+    {
+        client.create_release(at(&format!("1.{n}.0"), url)).await.unwrap();
+    }
+    for url in ["ftp://x/web.tar.gz", "/srv/web.zip", "S3:builds"] {
+        let status = client.create_release(at("2.0.0", url)).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(
+            status.message().contains("http://, https://, file://, s3://"),
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn validate_only_answers_and_changes_nothing() {
     let house = House::new();
     let mut client = house.person("dora", Role::Deployer).await;

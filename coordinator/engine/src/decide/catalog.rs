@@ -2,7 +2,10 @@
 //! refused.
 
 use echelon_playbooks::Playbook;
-use echelon_proto::{Person, limits::PLAYBOOK_BYTES_MAX};
+use echelon_proto::{
+    Person,
+    limits::{ARTIFACT_SCHEMES, PLAYBOOK_BYTES_MAX},
+};
 
 use crate::{
     command::Artifact,
@@ -12,14 +15,18 @@ use crate::{
 };
 
 pub(super) fn release(engine: &Engine, by: &Person, artifact: &Artifact) -> Result<Vec<Record>, Refusal> {
-    let is_http = artifact.url.starts_with("http://") || artifact.url.starts_with("https://");
+    let can_be_fetched = ARTIFACT_SCHEMES.iter().any(|scheme| artifact.url.starts_with(scheme));
     match (artifact.url.is_empty(), artifact.sha256) {
-        (false, Some(_)) if is_http => {}
+        (false, Some(_)) if can_be_fetched => {}
         (true, None) => {}
         (false, None) => return Err(Reason::Invalid.refusal("a release with a url needs its sha256")),
         (true, Some(_)) => return Err(Reason::Invalid.refusal("a sha256 without a url: say where the archive is")),
         (false, Some(_)) => {
-            return Err(Reason::Invalid.refusal(format!("url {:?} is neither http:// nor https://", artifact.url)));
+            return Err(Reason::Invalid.refusal(format!(
+                "url {:?} begins with none of {}",
+                artifact.url,
+                ARTIFACT_SCHEMES.join(", ")
+            )));
         }
     }
     match engine.state().release(&artifact.app, &artifact.release) {
