@@ -4,6 +4,7 @@
 //! nothing hangs, and passes however slow this machine is.
 
 mod bench;
+mod buckets;
 mod clients;
 mod fuzz;
 mod job;
@@ -55,6 +56,8 @@ pub enum Step {
     DemoMachines,
     /// A Python client as a Jenkins job would use it
     Clients,
+    /// An artifact out of an S3 bucket, which is moto's; installs moto from PyPI once
+    Buckets,
     /// A small fleet: that the bench ends and prints what it should, not how fast
     Bench,
 }
@@ -133,6 +136,7 @@ impl Step {
             Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
             Self::DemoMachines => "The demo with other machines: glu's, Edge's, and one of one's own",
             Self::Clients => "A Python client, as a Jenkins job",
+            Self::Buckets => "An artifact out of an S3 bucket",
             Self::Bench => "A small fleet in the bench",
         }
     }
@@ -194,6 +198,7 @@ impl Step {
             Self::DemoKillAgent => demo(&name, &["--kill-agent"], room).await,
             Self::DemoMachines => machines(&name, room).await,
             Self::Clients => clients::look(&name, room).await,
+            Self::Buckets => buckets::look(&name, room).await,
             Self::Bench => bench::look(&name, room).await,
         }
     }

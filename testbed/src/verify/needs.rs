@@ -38,7 +38,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         package: "g++",
         sign: Sign::Program("c++"),
@@ -78,6 +78,11 @@ const NEEDS: [Need; 8] = [
         package: "python3-grpcio",
         sign: Sign::Modules("import grpc, google.protobuf"),
         why: "the Python client runs on it",
+    },
+    Need {
+        package: "python3-venv",
+        sign: Sign::Modules("import ensurepip"),
+        why: "moto, whose S3 the agent fetches from, has a Python of its own",
     },
 ];
 
