@@ -17,9 +17,13 @@ use std::{
 };
 
 use echelon_agent::order::{Action, Artifact, ArtifactVerb, Order, PhaseResult, Release, Source};
-use echelon_proto::{Digest, ReleaseName};
+use echelon_proto::{Digest, ReleaseName, wire::link as wire};
 
-use crate::host::{OneHost, order};
+use crate::{
+    coordinator::Coordinator,
+    host::{OneHost, order},
+    sandbox::{Sandbox, doing},
+};
 
 /// A small file that unpacks to so many zeros.
 pub(crate) fn gzipped_zeros(bytes: usize) -> Vec<u8> {
@@ -230,4 +234,43 @@ async fn what_is_cut_damaged_followed_by_more_or_a_bomb_is_not_installed() {
 async fn a_zip_that_says_two_things_or_leads_out_is_not_installed() {
     let count = try_out_all(zips::cases).await;
     assert!(count >= 45, "only {count} archives");
+}
+
+/// Of a process, in KiB, at its largest.
+fn largest_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_archive_makes_the_agent_itself_large() {
+    let mut coordinator = Coordinator::start().await;
+    let sandbox = Sandbox::joined(&coordinator).await;
+    coordinator.attached().await;
+    for (attempt, (bytes, why)) in (1..).zip(cuts::memory_bombs()) {
+        let archive = sandbox.path("archive");
+        fs::write(&archive, &bytes).unwrap();
+        let release = wire::Release {
+            name: "1.0".to_owned(),
+            url: format!("file://{}", archive.display()),
+            sha256: Digest::of(&bytes).to_string(),
+            size_bytes: bytes.len() as u64,
+        };
+        let installs = wire::Artifact {
+            verb: wire::ArtifactVerb::Install.into(),
+            keep: 0,
+        };
+        let order = wire::Order {
+            release: Some(release),
+            ..doing(attempt, wire::action::Kind::Artifact(installs))
+        };
+        coordinator.order(&order).await;
+        let report = coordinator.report().await;
+        assert!(report.message.contains(why), "wanted {why:?}: {}", report.message);
+        coordinator.ack(report.sequence).await;
+    }
+    // The widest window that zstd takes without being asked to is 128 MiB.
+    let largest = largest_kib(sandbox.pid());
+    assert!(largest < 200 * 1024, "{largest} KiB");
 }

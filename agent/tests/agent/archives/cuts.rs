@@ -1,5 +1,7 @@
 //! What is cut, damaged, followed by more, or far more than it looks.
 
+use std::io::Write as _;
+
 use super::{
     Case, refused, taken,
     tape::{Item, Tape, file, gzip, link, pax, tar, zstd},
@@ -101,6 +103,31 @@ fn zstandard() -> Vec<Case> {
         ),
         unreadable("zstd: a window of terabytes", window, ""),
         unreadable("zstd in zstd", zstd(&whole), ""),
+    ]
+}
+
+/// What makes who unpacks it large rather than his disk, each with what is said of it.
+pub(super) fn memory_bombs() -> Vec<(Vec<u8>, &'static str)> {
+    // What cannot be packed lets the rest pass for its share.
+    let mut ballast = vec![0; 512 * 1024];
+    rand::fill(&mut ballast[..]);
+    let links = (0..6000).flat_map(|n| {
+        let target = format!("{n}{}", "/x".repeat(2000));
+        [
+            pax(b'x', &[("linkpath", target.as_bytes())]),
+            link(format!("l{n}"), "x"),
+        ]
+    });
+    let links = tar([Item::new(b'0', "ballast").data(ballast)].into_iter().chain(links));
+    let name = tar([super::tape::long(b'L', "n".repeat(64 << 20)), file("f", "x")]);
+    let mut wide = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    wide.window_log(27).unwrap();
+    wide.write_all(&tar([Item::new(b'0', "zeros").data(vec![0; 40 << 20])]))
+        .unwrap();
+    vec![
+        (zstd(&links), "is one link too many"),
+        (gzip(&name), "names are too long"),
+        (wide.finish().unwrap(), "it unpacks to more than"),
     ]
 }
 

@@ -16,6 +16,7 @@ const HEADER_BYTES: u32 = 31;
 pub(super) fn cases(canary: &str) -> Vec<Case> {
     [
         names(canary),
+        clashes(),
         links(canary),
         kinds(),
         twofold(),
@@ -69,6 +70,11 @@ fn names(canary: &str) -> Vec<Case> {
         ),
         refused("zip: a long name", one(&long), &cut(&long), "has a path of 5000 bytes"),
         refused("zip: deep", one(&deep), &cut(&deep), "more than 100 folders"),
+    ]
+}
+
+fn clashes() -> Vec<Case> {
+    vec![
         refused(
             "zip: twice",
             zip(&[file("f", "x"), file("f", "y")]),
