@@ -168,7 +168,7 @@ async fn install(host: &Host, key: &str, body: &[u8]) -> anyhow::Result<Outcome>
         fence,
         app: app.clone(),
         release: Some(Release {
-            name: ReleaseName::new(name.to_string())?,
+            name: ReleaseName::new(&name)?,
             artifact: Some(artifact),
         }),
         action: Action::Artifact(Artifact {

@@ -49,7 +49,7 @@ pub(super) fn look(claims: &[(&Path, u64)], kept: u64) -> Result<(), Shortage> {
     }
     for (path, needed) in disks.into_values() {
         let Ok(disk) = statvfs(&path) else { continue };
-        let free = u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()));
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         if free < needed.saturating_add(kept) {
             return Err(Shortage {
                 path,

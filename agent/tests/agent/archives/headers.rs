@@ -342,7 +342,8 @@ fn numbers() -> Vec<Case> {
 fn sparse() -> Vec<Case> {
     let old = Item::new(b'S', "holes")
         .set(257, b"ustar  \0")
-        .set(386, b"00000000000\000000000000\0")
+        .set(386, b"00000000000\0")
+        .set(398, b"00000000000\0")
         .set(483, b"77777777777\0");
     let pax = |records: &[(&str, &[u8])]| tar([pax(b'x', records), file("GNUSparseFile.0/holes", "1\n0\n512\n")]);
     let name: (&str, &[u8]) = ("GNU.sparse.name", b"../planted");

@@ -247,7 +247,7 @@ fn shared() -> Vec<Case> {
         .central(|says| says.name = b"f".to_vec());
     // The second entry lies in the content of the first.
     let inner = file("i", "x");
-    let within = zip(&[inner.clone()]);
+    let within = zip(std::slice::from_ref(&inner));
     let outer = file("o", &within[..HEADER_BYTES as usize + 1]);
     vec![
         refused(
