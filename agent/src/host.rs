@@ -34,6 +34,7 @@ mod spec;
 mod supervisor;
 mod systemd;
 mod template;
+mod unit;
 mod unpack;
 
 use std::{
@@ -88,6 +89,8 @@ pub struct Settings {
     pub systemctl: PathBuf,
     /// There when systemd runs the host.
     pub systemd_mark: PathBuf,
+    /// `systemd-run`, with which phases get units of their own. None: they are in process groups below the agent.
+    pub systemd_run: Option<PathBuf>,
 }
 
 impl Settings {
@@ -105,6 +108,7 @@ impl Settings {
             artifacts: Fetching::default(),
             systemctl: "systemctl".into(),
             systemd_mark: "/run/systemd/system".into(),
+            systemd_run: None,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! [`link::run`] is the whole agent but for files: the testbed runs thousands of them in one process with its own
 //! [`executor::Executor`] and ledgers in memory. Deliberately not here: any decision about the fleet.
 
+pub mod arguments;
 pub mod config;
 pub mod executor;
 pub mod facts;

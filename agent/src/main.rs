@@ -3,15 +3,16 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 use echelon_agent::{
+    arguments::{Arguments, Command},
     config::Config,
     facts::Facts,
     host::{self, Host},
@@ -19,6 +20,7 @@ use echelon_agent::{
     ledger::{Ledger, Progress},
     link,
 };
+use nix::unistd::Uid;
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -28,49 +30,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// The agent of Echelon on this host.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Make a key and get a certificate for it with a one-time token.
-    Join {
-        /// The agent's config.
-        #[arg(long, default_value = "/etc/echelon/agent.toml")]
-        config: PathBuf,
-        /// From `echelon host token HOST`; used once.
-        #[arg(long, env = "ECHELON_JOIN_TOKEN", hide_env_values = true)]
-        token: String,
-    },
-    /// Attach to the coordinator and do what it orders, until told to stop.
-    Run {
-        /// The agent's config.
-        #[arg(long, default_value = "/etc/echelon/agent.toml")]
-        config: PathBuf,
-    },
-    /// Print what stands on this host, from the ledger.
-    Status {
-        /// The agent's config.
-        #[arg(long, default_value = "/etc/echelon/agent.toml")]
-        config: PathBuf,
-    },
-    /// Run one program for the agent; not for people.
-    #[command(hide = true)]
-    Supervise {
-        /// The folder of the run.
-        dir: PathBuf,
-    },
-}
-
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         // No runtime: one of these waits on every program that runs.
-        Command::Supervise { dir } => host::supervise(&dir).context("nothing was run"),
+        Command::Supervise { unit, dir } => host::supervise(&dir, unit).context("nothing was run"),
         Command::Join { config, token } => join(&config, &token),
         Command::Run { config } => run(&config),
         Command::Status { config } => status(&config),
@@ -141,7 +104,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let identity = Identity::load(&place.identity)?;
     let (tls, current) = watch::channel(identity::tls(place.roots()?, Some(&identity))?);
     // The very binary that runs: a path may by now lead to its successor, or nowhere.
-    let host = Host::open(config.host("/proc/self/exe".into())).context("the host's folders")?;
+    let host = host::Settings {
+        systemd_run: is_unit().then(|| "systemd-run".into()),
+        ..config.host("/proc/self/exe".into())
+    };
+    let host = Host::open(host).context("the host's folders")?;
     let settings = link::Settings {
         host: config.host.clone(),
         coordinator: config.coordinator.clone(),
@@ -160,6 +127,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     }
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     Ok(())
+}
+
+/// Whether systemd itself has started this agent, as root: then it may ask it for units.
+fn is_unit() -> bool {
+    let told = std::env::var_os("NOTIFY_SOCKET").is_some();
+    told && sd_notify::booted().unwrap_or(false) && Uid::effective().is_root()
 }
 
 /// Says that the runtime still turns, twice as often as systemd asks; for ever.

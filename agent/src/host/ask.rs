@@ -1,7 +1,7 @@
 //! Questions of a host: a verify, a guard, a watch. Each is asked once and answered yes or no with what was seen.
 //! Deliberately nothing of what an answer means for an attempt.
 
-use std::sync::atomic::Ordering;
+use std::{fs, sync::atomic::Ordering};
 
 use super::{
     Host, artifact,
@@ -11,6 +11,7 @@ use super::{
     program::{End, Program, Spec},
     runs::Active,
     systemd,
+    unit::Unit,
 };
 use crate::{
     order::{Action, Order, Probe, Run},
@@ -42,10 +43,15 @@ impl Host {
 
     async fn program_holds(&self, order: &Order, run: &Run, attempt: &Attempt, step: &str) -> Probe {
         let program = Program::new(attempt.dir.join(step));
-        match self.spec(order, run, attempt.left(), &program) {
-            Ok(spec) => self.program_answers(&run.argv[0], &program, &spec).await,
-            Err(message) => unhealthy(message),
+        let spec = match self.spec(order, run, attempt.left(), &program) {
+            Ok(spec) => spec,
+            Err(message) => return unhealthy(message),
+        };
+        // Of an agent before this one, and nobody knows the answer: a question can be asked again.
+        if let Some(End::Lost { .. }) = program.ended().await {
+            let _ = fs::remove_dir_all(&program.dir);
         }
+        self.program_answers(&run.argv[0], &program, &spec).await
     }
 
     async fn program_answers(&self, name: &str, program: &Program, spec: &Spec) -> Probe {
@@ -98,7 +104,12 @@ impl Host {
 
     /// Runs a program to its end, and takes away what its supervisor could not if it was killed.
     pub(super) async fn supervised(&self, program: &Program, spec: &Spec) -> End {
-        let end = program.run(&self.settings.agent, spec).await;
+        let limits = spec.limits;
+        // Questions are short and asked often: they get a unit of their own only for what else could not be held.
+        let wants_unit = spec.fence.is_some() || limits.cpu_percent.is_some() || limits.memory_bytes.is_some();
+        let systemd_run = self.settings.systemd_run.as_deref().filter(|_| wants_unit);
+        let unit = systemd_run.map(|systemd_run| Unit::of(systemd_run, &program.dir, spec));
+        let end = program.run(&self.settings.agent, unit.as_ref(), spec).await;
         if let Some(secrets) = &spec.secrets {
             credentials::take_away(secrets);
         }

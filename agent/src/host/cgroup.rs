@@ -94,10 +94,35 @@ impl Drop for Cgroup {
     }
 }
 
+/// Whether the group that this process is in holds these limits, as its unit was told to. An error says which it does not.
+pub(super) fn holds(limits: Limits) -> Result<(), String> {
+    let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {error}"))?;
+    let path = unified(&own)?;
+    are_held(&Path::new(MOUNT).join(path.trim_start_matches('/')), limits)
+}
+
+fn are_held(group: &Path, limits: Limits) -> Result<(), String> {
+    for (file, is_wanted) in [
+        ("cpu.max", limits.cpu_percent.is_some()),
+        ("memory.max", limits.memory_bytes.is_some()),
+    ] {
+        let path = group.join(file);
+        let held = fs::read_to_string(&path).is_ok_and(|value| !value.starts_with("max"));
+        if is_wanted && !held {
+            return Err(format!("systemd has not set {}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn unified(own: &str) -> Result<&str, String> {
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"));
+    path.ok_or_else(|| "this host has no cgroup v2".to_owned())
+}
+
 /// The part of the tree that is the agent's, from what /proc says of the agent.
 fn delegated(own: &str, mount: &Path) -> Result<PathBuf, String> {
-    let unified = own.lines().find_map(|line| line.strip_prefix("0::"));
-    let path = unified.ok_or("this host has no cgroup v2")?;
+    let path = unified(own)?;
     let part = path
         .strip_suffix(OWN)
         .and_then(|part| part.strip_suffix('/'))
@@ -137,6 +162,22 @@ mod tests {
         ] {
             assert!(delegated(own, mount).is_err(), "{own}");
         }
+    }
+
+    #[test]
+    fn a_limit_is_held_only_when_the_kernel_says_so() {
+        let group = tempfile::tempdir().unwrap();
+        let limits = Limits {
+            cpu_percent: Some(150),
+            memory_bytes: None,
+            open_files: None,
+        };
+        assert!(are_held(group.path(), limits).is_err(), "no controller");
+        fs::write(group.path().join("cpu.max"), "max 100000\n").unwrap();
+        let error = are_held(group.path(), limits).unwrap_err();
+        assert!(error.ends_with("cpu.max"), "{error}");
+        fs::write(group.path().join("cpu.max"), "150000 100000\n").unwrap();
+        are_held(group.path(), limits).unwrap();
     }
 
     /// Files in the place of the kernel's: what is written is what the kernel would be told.

@@ -8,31 +8,41 @@ use nix::{
     unistd::write,
 };
 
-use super::cgroup::Cgroup;
+use super::cgroup::{self, Cgroup};
 use crate::order::Limits;
+
+/// Where the program's cgroup comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It is that of the supervisor's unit, and has its limits from systemd.
+    Unit,
+    /// It is made here, where that is allowed.
+    Own,
+}
 
 /// Puts the limits on the program that the command starts. The cgroup, where there is one, is the caller's to keep until
 /// the program's end. An error says which limit cannot be held, and how to mend it.
-pub(super) fn hold(command: &mut Command, limits: Limits, dir: &Path) -> Result<Option<Cgroup>, String> {
-    let cgroup = if limits.cpu_percent.is_some() || limits.memory_bytes.is_some() {
-        Some(Cgroup::of_this_host(dir, limits))
-    } else {
-        None
-    };
+pub(super) fn hold(command: &mut Command, limits: Limits, room: Room, dir: &Path) -> Result<Option<Cgroup>, String> {
+    let is_for_all = limits.cpu_percent.is_some() || limits.memory_bytes.is_some();
+    let cgroup = is_for_all.then(|| match room {
+        Room::Unit => cgroup::holds(limits).map(|()| None),
+        Room::Own => Cgroup::of_this_host(dir, limits).map(Some),
+    });
+    let is_held = matches!(cgroup, Some(Ok(_)));
     let cgroup = match (cgroup, limits.cpu_percent) {
         (Some(Err(why)), Some(percent)) => {
             return Err(format!(
-                "cpu_percent {percent} cannot be held: {why}; run the agent by its unit (`Delegate=cpu memory`, \
-                 `DelegateSubgroup=agent`, systemd 254 or newer), or take the limit out of the playbook"
+                "cpu_percent {percent} cannot be held: {why}; run the agent as root by its unit on a host with cgroup v2, or \
+                 take the limit out of the playbook"
             ));
         }
-        (cgroup, _) => cgroup.and_then(Result::ok),
+        (cgroup, _) => cgroup.and_then(Result::ok).flatten(),
     };
     let mut each = Vec::new();
     if let Some(files) = limits.open_files {
         each.push(lowered(Resource::RLIMIT_NOFILE, files)?);
     }
-    if let (Some(bytes), None) = (limits.memory_bytes, &cgroup) {
+    if let (Some(bytes), false) = (limits.memory_bytes, is_held) {
         each.push(lowered(Resource::RLIMIT_AS, bytes)?);
     }
     let procs = cgroup.as_ref().map(Cgroup::procs).transpose();
@@ -74,7 +84,7 @@ mod tests {
     fn limited(script: &str, limits: Limits) -> std::process::Output {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        let cgroup = hold(&mut command, limits, Path::new("runs/key/main")).unwrap();
+        let cgroup = hold(&mut command, limits, Room::Own, Path::new("runs/key/main")).unwrap();
         let output = command.output().unwrap();
         drop(cgroup);
         output

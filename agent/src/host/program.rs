@@ -25,7 +25,7 @@ use tokio::{
     time,
 };
 
-use super::{process, secrets::Secrets};
+use super::{process, secrets::Secrets, unit::Unit};
 use crate::{ledger::replace, order::Limits, output::written};
 
 /// How soon an end is seen at first, and at most.
@@ -137,28 +137,47 @@ impl Program {
         serde_json::from_slice(&fs::read(self.dir.join("exit")).ok()?).ok()
     }
 
+    /// How it ended, when something was begun here and no supervisor lives.
+    pub(super) async fn ended(&self) -> Option<End> {
+        if !self.is_begun() || self.is_supervised() {
+            return None;
+        }
+        match self.exit() {
+            Some(exit) => Some(End::Known(exit)),
+            None => Some(self.orphaned().await),
+        }
+    }
+
     /// Whose it is.
     pub(super) fn fence(&self) -> Option<Fence> {
         let spec: Spec = serde_json::from_slice(&fs::read(self.dir.join("spec.json")).ok()?).ok()?;
         spec.fence
     }
 
-    /// Runs it to its end, or takes it up. `agent` is the binary that supervises.
-    pub(super) async fn run(&self, agent: &Path, spec: &Spec) -> End {
+    /// Runs it to its end, or takes it up. `agent` is the binary that supervises, in a unit of its own if there is one.
+    pub(super) async fn run(&self, agent: &Path, unit: Option<&Unit<'_>>, spec: &Spec) -> End {
         let mut tries = 0;
         loop {
-            match self.begin(agent, spec) {
+            let begun = match unit {
+                None => self.begin(agent, spec),
+                Some(unit) => self.begin_in(unit, agent, spec).await,
+            };
+            match begun {
                 // Who holds the lock without having begun is a supervisor at its very start, or another program of this
                 // agent between fork and exec, with a copy of a lock that was only being looked at.
                 Ok(None) if tries < LOCK_TRIES && !self.dir.join("begun").exists() => tries += 1,
                 Ok(child) => return self.wait(child).await,
+                // An agent before this one may have asked for the same unit.
+                Err(_) if unit.is_some() && self.is_begun() => return self.wait(None).await,
+                Err(_) if unit.is_some() && tries < LOCK_TRIES => tries += 1,
                 Err(error) => return End::NotBegun(format!("{}: {error}", self.dir.display())),
             }
             time::sleep(LOOK_MAX).await;
         }
     }
 
-    fn begin(&self, agent: &Path, spec: &Spec) -> io::Result<Option<Child>> {
+    /// The lock, when nothing was ever begun and nobody is about to, with the spec written.
+    fn prepare(&self, spec: &Spec) -> io::Result<Option<File>> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -172,6 +191,23 @@ impl Program {
             return Ok(None);
         }
         replace(&self.dir.join("spec.json"), &serde_json::to_vec(spec)?, 0o600)?;
+        Ok(Some(lock))
+    }
+
+    /// The supervisor takes the lock by itself: between this agent's letting go and its taking, who else might start one
+    /// asks systemd for a unit that is there already.
+    async fn begin_in(&self, unit: &Unit<'_>, agent: &Path, spec: &Spec) -> io::Result<Option<Child>> {
+        if let Some(lock) = self.prepare(spec)? {
+            drop(lock);
+            unit.start(agent, &self.dir, spec).await.map_err(io::Error::other)?;
+        }
+        Ok(None)
+    }
+
+    fn begin(&self, agent: &Path, spec: &Spec) -> io::Result<Option<Child>> {
+        let Some(lock) = self.prepare(spec)? else {
+            return Ok(None);
+        };
         let words = File::create(self.dir.join("supervisor.log"))?;
         let mut command = Command::new(agent);
         command.arg0("echelon-agent");

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! spec.json   what to run, written by the agent
-//! lock        open as its standard input and locked for as long as it lives: how an agent knows that it does
+//! lock        locked for as long as it lives: how an agent knows that it does. Its standard input, or in a unit of its own
+//!             taken by itself
 //! begun       its own number, written before the program is started; without it nothing was ever run
 //! output      the program's standard output and error, without the secrets that it was given
 //! exit        how it ended, written whole
@@ -32,11 +33,13 @@ use nix::{
     sys::wait::{Id, WaitPidFlag, waitid},
     unistd::{Pid, setsid},
 };
+use sd_notify::NotifyState;
 
 use super::{
     account::Account,
     cgroup::Cgroup,
-    limits, process,
+    limits::{self, Room},
+    process,
     program::{Begun, Exit, Spec},
     pump::Pump,
     secrets::HandedOver,
@@ -55,14 +58,27 @@ const SLACK_BYTES: u64 = 4 * 1024 * 1024;
 /// A disk that is full when the program ends may have room again; after so many seconds the end is given up.
 const EXIT_TRIES: u32 = 600;
 
-/// Runs the program of this folder to its end. An error means that nothing was run.
-pub fn supervise(dir: &Path) -> io::Result<()> {
+/// Runs the program of this folder to its end; `in_unit`: as the first process of a unit of systemd's. An error means that
+/// nothing was run.
+pub fn supervise(dir: &Path, in_unit: bool) -> io::Result<()> {
     // Refused only when it leads a session already.
     let _ = setsid();
+    let _lock = in_unit.then(|| File::open(dir.join("lock"))).transpose()?;
+    if let Some(lock) = &_lock {
+        // An agent that looks holds it for a moment; another supervisor until there is nothing left to do.
+        lock.lock()?;
+        if dir.join("begun").exists() {
+            return Ok(());
+        }
+    }
     let spec: Spec = serde_json::from_slice(&fs::read(dir.join("spec.json"))?)?;
     let begun = Begun::this_process()?;
     replace(&dir.join("begun"), &serde_json::to_vec(&begun)?, 0o600)?;
-    let exit = match start(dir, &spec) {
+    if in_unit {
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+    }
+    let room = if in_unit { Room::Unit } else { Room::Own };
+    let exit = match start(dir, &spec, room) {
         Ok(started) => follow(dir, &spec, started),
         Err(error) => Exit {
             error: Some(error),
@@ -93,7 +109,7 @@ struct Started {
     cgroup: Option<Cgroup>,
 }
 
-fn start(dir: &Path, spec: &Spec) -> Result<Started, String> {
+fn start(dir: &Path, spec: &Spec, room: Room) -> Result<Started, String> {
     let output = OpenOptions::new()
         .create(true)
         .append(true)
@@ -120,7 +136,7 @@ fn start(dir: &Path, spec: &Spec) -> Result<Started, String> {
         .stderr(err)
         .process_group(0);
     // Before it becomes another user, who may not put processes into groups of the agent's.
-    let cgroup = limits::hold(&mut command, spec.limits, dir)?;
+    let cgroup = limits::hold(&mut command, spec.limits, room, dir)?;
     if let Some(account) = account {
         account.take_on(&mut command);
     }

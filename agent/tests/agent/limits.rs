@@ -67,6 +67,6 @@ async fn a_limit_that_cannot_be_held_is_not_claimed() {
         "{}",
         report.message
     );
-    assert!(report.message.contains("Delegate=cpu memory"), "{}", report.message);
+    assert!(report.message.contains("by its unit"), "{}", report.message);
     assert!(!sandbox.path("apps/ran").exists());
 }
