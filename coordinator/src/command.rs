@@ -1,5 +1,4 @@
-//! What `echelon-coordinator` does when it is not serving: one file for each subcommand. Flags and bodies; `main` only
-//! chooses.
+//! What `echelon-coordinator` does: one file for each subcommand. Flags and bodies; `main` only chooses.
 
 pub mod certificate;
 pub mod init;
@@ -12,9 +11,31 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use clap::{Parser, Subcommand};
 use echelon_proto::Time;
 
+use self::{certificate::Certificate, init::Init, journal::Look, serve::Serve};
 use crate::{config, pki};
+
+/// Rolls software out over a fleet of hosts, and takes it back when it is bad
+#[derive(Debug, Parser)]
+#[command(name = "echelon-coordinator", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Its verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Init(Init),
+    Serve(Serve),
+    #[command(subcommand)]
+    Certificate(Certificate),
+    #[command(subcommand)]
+    Journal(Look),
+}
 
 /// A subcommand failed.
 #[derive(Debug, thiserror::Error)]

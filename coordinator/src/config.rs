@@ -2,7 +2,7 @@
 //! needed only for what differs:
 //!
 //! ```toml
-//! data = "/var/lib/echelon-coordinator"  # journal, certificates, output
+//! data = "/var/lib/echelon/coordinator"  # journal, certificates, output
 //! listen_agents = "0.0.0.0:7443"
 //! listen_people = "0.0.0.0:7444"
 //! heartbeat_ms = 10000                   # each side says something in this time
@@ -133,7 +133,7 @@ impl Default for Config {
 }
 
 /// The default data folder.
-pub const DATA: &str = "/var/lib/echelon-coordinator";
+pub const DATA: &str = "/var/lib/echelon/coordinator";
 
 /// Flags of `serve`, one for each key; what is given goes over the file.
 #[derive(Debug, Clone, Default, Args)]

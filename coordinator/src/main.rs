@@ -5,27 +5,9 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
-use echelon_coordinator::command::{certificate::Certificate, init::Init, journal::Look, serve::Serve};
+use clap::Parser as _;
+use echelon_coordinator::command::{Arguments, Command};
 use tracing_subscriber::EnvFilter;
-
-/// Rolls software out over a fleet of hosts, and takes it back when it is bad
-#[derive(Debug, Parser)]
-#[command(name = "echelon-coordinator", version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Init(Init),
-    Serve(Serve),
-    #[command(subcommand)]
-    Certificate(Certificate),
-    #[command(subcommand)]
-    Journal(Look),
-}
 
 fn main() -> ExitCode {
     let done = run();

@@ -30,6 +30,12 @@ pub use tree::tree;
 
 use crate::{args::Cli, console::Console, error::Error, exit::Exit};
 
+/// The command line, as its manual is made of it.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs one command line; `args` begins with the program's name. Returns the number for the shell.
 pub async fn run<I, T>(args: I, console: &mut Console) -> u8
 where

@@ -9,7 +9,7 @@ use super::{offence::Offence, tree};
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Of ours, what each crate may see. Who is not named may be seen by nobody.
-const SEES: [(&str, &[&str]); 11] = [
+const SEES: [(&str, &[&str]); 12] = [
     ("echelon-proto", &[]),
     // Conditions are evaluated by the engine and by agents, which must not come to different answers.
     ("echelon-condition", &[]),
@@ -39,6 +39,11 @@ const SEES: [(&str, &[&str]); 11] = [
         ],
     ),
     ("echelon-agent", &["echelon-condition", "echelon-proto"]),
+    // Their manuals are made of their command lines.
+    (
+        "echelon-packages",
+        &["echelon-agent", "echelon-cli", "echelon-coordinator"],
+    ),
     (
         "echelon-testbed",
         &[
