@@ -68,11 +68,20 @@ impl Binaries {
     /// # Errors
     /// It does not compile (cargo has said why), or there is no cargo.
     pub async fn build() -> anyhow::Result<Self> {
+        Self::build_with(&[]).await
+    }
+
+    /// The same, and of these crates too.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn build_with(others: &[&str]) -> anyhow::Result<Self> {
         let (folder, profile) = built_into()?;
         let mut build = cargo();
         build.args(["build", "--quiet", "--bins"]);
         // The testbed too: the same features as when cargo ran us, so nothing is built twice.
-        for package in ["echelon-agent", "echelon-cli", "echelon-coordinator", "echelon-testbed"] {
+        let all = ["echelon-agent", "echelon-cli", "echelon-coordinator", "echelon-testbed"];
+        for package in all.iter().chain(others) {
             build.args(["--package", package]);
         }
         build.args(["--profile", if profile == "debug" { "dev" } else { &profile }]);

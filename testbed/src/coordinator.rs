@@ -1,6 +1,8 @@
 //! A real coordinator process with its own data folder and certificates, and the ways to it. It can be killed and started
 //! again over the same folder, as after a crash. Deliberately no look inside: only what its faces show.
 
+mod look;
+
 use std::{
     collections::BTreeSet,
     net::{SocketAddr, TcpListener},

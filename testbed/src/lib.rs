@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod fuzz;
 pub mod haproxy;
 pub mod host;
+pub mod hosts;
 pub mod origin;
 pub mod place;
 pub mod process;

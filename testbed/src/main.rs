@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use echelon_testbed::{bench, demo, fleet, fuzz, reaper::Reaper, sample, screen, verify};
+use echelon_testbed::{bench, demo, fleet, fuzz, hosts, reaper::Reaper, sample, screen, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// As a shell says that a program was interrupted.
 const INTERRUPTED: u8 = 130;
 
-/// Shows, verifies and measures Echelon on this machine; needs no root and leaves nothing behind.
+/// Shows, verifies and measures Echelon on this machine; needs no root but for `hosts`, and leaves nothing behind.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
@@ -26,6 +26,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Thousands of agents in one process, attached to a real coordinator, until Ctrl-C
     Fleet(fleet::Arguments),
+    /// Real Debian hosts under systemd with the agent's package, and a real service rolled out on them; takes root
+    Hosts(hosts::Arguments),
     /// Measure a coordinator with a fleet attached, from the outside
     Bench(bench::Arguments),
     /// The reader of playbooks under libFuzzer, for as long as you like
@@ -64,6 +66,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Verify(arguments) => verify::run(&arguments).await,
         Command::Fleet(arguments) => fleet::run(&arguments).await,
+        Command::Hosts(arguments) => hosts::run(&arguments).await,
         Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,
         Command::SampleService(_) => Ok(ExitCode::SUCCESS),

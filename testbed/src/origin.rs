@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -70,8 +70,16 @@ impl Origin {
     /// # Errors
     /// No port is free.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::listen(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same on another address of this machine.
+    ///
+    /// # Errors
+    /// It is none of this machine's, or no port is free.
+    pub async fn listen(address: Ipv4Addr) -> anyhow::Result<Self> {
         let shelf = Shelf::default();
-        let listener = TcpListener::bind("127.0.0.1:0")
+        let listener = TcpListener::bind((address, 0))
             .await
             .context("no port for artifacts is free")?;
         let address = listener.local_addr()?;
@@ -85,6 +93,12 @@ impl Origin {
             address,
             serving,
         })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Serves this content under this name from now on.

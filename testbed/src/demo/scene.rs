@@ -8,9 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use echelon_cli::client::ask;
-use echelon_proto::wire::control::{GetRolloutRequest, ListHostsRequest, ListRolloutsRequest, Rollout};
-use tokio::time;
+use echelon_proto::wire::control::Rollout;
 
 use super::ledger::Ledger;
 use crate::{
@@ -31,7 +29,6 @@ pub(super) const DATACENTERS: [&str; 4] = ["dc1", "dc2", "dc3", "dc4"];
 const HOSTS_EACH: usize = 2;
 /// From the start of the agents until all are attached.
 const ATTACH_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// All that runs.
 #[derive(Debug)]
@@ -96,25 +93,7 @@ impl Scene {
             host.run()?;
             self.hosts.push(host);
         }
-        let all = self.hosts.len();
-        time::timeout(ATTACH_WITHIN, async {
-            while self.attached().await? < all {
-                time::sleep(LOOK_EVERY).await;
-            }
-            anyhow::Ok(())
-        })
-        .await
-        .context("the agents do not attach")?
-    }
-
-    async fn attached(&self) -> anyhow::Result<usize> {
-        let mut client = self.coordinator.client(Person::Carol).await?;
-        let hosts = client
-            .list_hosts(ask(ListHostsRequest::default()))
-            .await?
-            .into_inner()
-            .hosts;
-        Ok(hosts.iter().filter(|host| host.attached).count())
+        self.coordinator.attached(self.hosts.len(), ATTACH_WITHIN).await
     }
 
     /// The folder of them all.
@@ -184,14 +163,7 @@ impl Scene {
     /// # Errors
     /// There is none, or no answer.
     pub async fn newest(&self) -> anyhow::Result<Rollout> {
-        let mut client = self.coordinator.client(Person::Carol).await?;
-        let request = ListRolloutsRequest {
-            app: self.app.to_owned(),
-            page_size: 1,
-            ..ListRolloutsRequest::default()
-        };
-        let rollouts = client.list_rollouts(ask(request)).await?.into_inner().rollouts;
-        rollouts.into_iter().next().context("there is no rollout")
+        self.coordinator.newest(self.app).await
     }
 
     /// Looks at a rollout until it is as wanted.
@@ -202,22 +174,7 @@ impl Scene {
     where
         F: Fn(&Rollout) -> bool,
     {
-        let looking = async {
-            loop {
-                if let Ok(mut client) = self.coordinator.client(Person::Carol).await {
-                    let request = GetRolloutRequest { name: name.to_owned() };
-                    if let Ok(rollout) = client.get_rollout(ask(request)).await
-                        && wanted(rollout.get_ref())
-                    {
-                        return rollout.into_inner();
-                    }
-                }
-                time::sleep(LOOK_EVERY).await;
-            }
-        };
-        time::timeout(within, looking)
-            .await
-            .with_context(|| format!("{name} does not come to {what} within {within:?}"))
+        self.coordinator.until(name, within, what, wanted).await
     }
 
     /// Asks each service what it is and how it is.

@@ -1,0 +1,267 @@
+//! What happens to hosts in the middle of a phase that takes twenty seconds, each to another: the agent is killed,
+//! restarted, installed anew; the host reboots; its datacenter is cut off for longer than the phase. In the end all is as if
+//! nothing had been: the program ran once, and its output is whole. A reboot is told from the rest by the phase's `verify`:
+//! where that holds nothing runs again, where it does not the phase is lost and ordered anew. Deliberately aimed by what
+//! can be seen on the host, not by a timer.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context as _, bail, ensure};
+use echelon_proto::wire::control::{Rollout, RolloutState};
+use futures::future::try_join_all;
+use tokio::time;
+
+use super::{ROLLOUT_WITHIN, machine::Machine, network::Network, package, scene::Scene};
+use crate::{bundle::Entry, coordinator::Person, screen};
+
+const APP: &str = "endurance";
+const WORK: &str = include_str!("../../hosts/work.sh");
+const LINES: usize = 20;
+/// Seen on a host, it is in the middle; what is done early is done by then.
+const MIDDLE: &str = "line 4";
+const COMES_WITHIN: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// On a host.
+const LOG: &str = "/var/lib/endurance.log";
+/// In this datacenter, which is cut off.
+const CUT: u8 = 3;
+
+/// What happens to one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// `kill -9` of the agent; systemd starts another.
+    Killed,
+    /// `systemctl restart` of the agent.
+    Restarted,
+    /// The package is installed over itself, which restarts the agent.
+    Upgraded,
+    /// The host reboots, and the phase had done nothing yet.
+    RebootedLate,
+    /// The host reboots, and the phase had done what it is for.
+    RebootedEarly,
+    /// The datacenter is cut off.
+    Cut,
+    /// Nothing.
+    Spared,
+}
+
+impl Event {
+    /// By datacenter and number.
+    fn of(machine: &Machine) -> Self {
+        let is_first = machine.name.ends_with("-1");
+        match (machine.datacenter, is_first) {
+            (1, true) => Self::Killed,
+            (1, false) => Self::Restarted,
+            (2, true) => Self::RebootedLate,
+            (2, false) => Self::RebootedEarly,
+            (CUT, _) => Self::Cut,
+            (_, true) => Self::Upgraded,
+            (_, false) => Self::Spared,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Killed => "kill -9 of its agent",
+            Self::Restarted => "systemctl restart of its agent",
+            Self::Upgraded => "its agent's package installed anew",
+            Self::RebootedLate => "rebooted before the phase had done anything",
+            Self::RebootedEarly => "rebooted after the phase had done what it is for",
+            Self::Cut => "its datacenter cut off from the coordinator for longer than the phase",
+            Self::Spared => "nothing",
+        }
+    }
+
+    /// What the phase's program wrote on the host, when it ran as often as it should: the first order of a rollout is
+    /// `fetch`, so it begins with the second.
+    fn log(self) -> Vec<String> {
+        let whole = |attempt: u32| {
+            let lines = (1..=LINES).map(|line| format!("line {line}"));
+            std::iter::once(format!("begin {attempt}"))
+                .chain(lines)
+                .chain([format!("end {attempt}")])
+        };
+        match self {
+            Self::RebootedLate => std::iter::once("begin 2".to_owned()).chain(whole(3)).collect(),
+            Self::RebootedEarly => vec!["begin 2".to_owned()],
+            _ => whole(2).collect(),
+        }
+    }
+}
+
+/// All of it, in one rollout.
+pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
+    super::push(&scene.coordinator, "endurance.yaml").await?;
+    scene.offer(APP, "1", &[Entry::program("bin/work", WORK)]).await?;
+    let words = ["start", APP, "--release", "1", "--playbook", APP, "--detach"];
+    scene.coordinator.cli(Person::Alice).must(&words).await?;
+    let rollout = scene.coordinator.newest(APP).await?.name;
+    let struck = try_join_all(scene.machines.iter_mut().map(|machine| {
+        let (package, network) = (&scene.package, &scene.network);
+        async move {
+            in_the_middle(machine).await?;
+            let event = Event::of(machine);
+            match event {
+                Event::Killed => killed(machine).await?,
+                Event::Restarted => machine.must("systemctl restart echelon-agent").await.map(drop)?,
+                Event::Upgraded => package::install(package, machine).await?,
+                Event::RebootedLate | Event::RebootedEarly => machine.reboot().await?,
+                Event::Cut => cut(network, machine).await?,
+                Event::Spared => {}
+            }
+            screen::strike(format_args!("{}: {}", machine.name, event.words()));
+            anyhow::Ok(())
+        }
+    }));
+    struck.await?;
+    let id = rollout.rsplit('/').next().unwrap_or_default();
+    let ended = |rollout: &Rollout| rollout.end_time.is_some();
+    let ended = scene
+        .coordinator
+        .until(&rollout, ROLLOUT_WITHIN, "its end", ended)
+        .await?;
+    ensure!(
+        ended.state() == RolloutState::Succeeded,
+        "{rollout} is {:?} in the end",
+        ended.state()
+    );
+    scene
+        .coordinator
+        .cli(Person::Alice)
+        .show_ends(&["report", id], 0, super::SHORT)
+        .await?;
+    for machine in &scene.machines {
+        ran_once(machine)?;
+        output_is_whole(scene, machine, id).await?;
+        screen::good(format_args!(
+            "{}: the program ran as it should and its output is whole",
+            machine.name
+        ));
+    }
+    Ok(())
+}
+
+/// The phase's program has written its fourth line, in a unit of its own with its limits.
+async fn in_the_middle(machine: &Machine) -> anyhow::Result<()> {
+    until(machine, MIDDLE).await?;
+    let units = "systemctl list-units --plain --no-legend --state=running echelon-phase-*";
+    let units = machine.must(units).await?;
+    let [unit] = units.lines().collect::<Vec<_>>()[..] else {
+        bail!("on {} the phase is in no unit of its own: {units:?}", machine.name);
+    };
+    let name = unit.split_whitespace().next().unwrap_or_default();
+    let limit = machine
+        .must(&format!("systemctl show --property=MemoryMax {name}"))
+        .await?;
+    ensure!(
+        limit.trim() == "MemoryMax=67108864",
+        "on {} {name} has {limit}",
+        machine.name
+    );
+    Ok(())
+}
+
+/// Until the program's log on the host has this line.
+async fn until(machine: &Machine, line: &str) -> anyhow::Result<()> {
+    let looking = async {
+        while !log(machine).iter().any(|found| found.starts_with(line)) {
+            time::sleep(LOOK_EVERY).await;
+        }
+    };
+    time::timeout(COMES_WITHIN, looking)
+        .await
+        .with_context(|| format!("on {} the program does not come to {line:?}", machine.name))
+}
+
+/// What the program wrote; nothing while the host is down.
+fn log(machine: &Machine) -> Vec<String> {
+    let text = machine.file(LOG).ok().and_then(|file| fs::read_to_string(file).ok());
+    text.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+async fn killed(machine: &Machine) -> anyhow::Result<()> {
+    let number = || machine.must("systemctl show --value --property=MainPID echelon-agent");
+    let before = number().await?;
+    machine
+        .must("systemctl kill --kill-whom=main --signal=KILL echelon-agent")
+        .await?;
+    let another = async {
+        loop {
+            let now = number().await?;
+            if now != before && now.trim() != "0" {
+                return anyhow::Ok(());
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+    };
+    time::timeout(COMES_WITHIN, another)
+        .await
+        .with_context(|| format!("on {} systemd starts no other agent", machine.name))?
+}
+
+/// Until the program has ended here, and then some.
+async fn cut(network: &Network, machine: &Machine) -> anyhow::Result<()> {
+    // By the first of its hosts for both.
+    if machine.name.ends_with("-1") {
+        network.cut(machine.datacenter).await?;
+    }
+    until(machine, "end").await?;
+    time::sleep(Duration::from_secs(5)).await;
+    if machine.name.ends_with("-1") {
+        network.heal(machine.datacenter).await?;
+    }
+    Ok(())
+}
+
+fn ran_once(machine: &Machine) -> anyhow::Result<()> {
+    let (found, wanted) = (log(machine), Event::of(machine).log());
+    let is_cut_short = matches!(Event::of(machine), Event::RebootedLate | Event::RebootedEarly);
+    // How far it came before the reboot is not known.
+    let found: Vec<_> = if is_cut_short { without_first_try(&found) } else { found };
+    ensure!(found == wanted, "on {} the program wrote {found:?}", machine.name);
+    Ok(())
+}
+
+/// Without the lines after the first `begin`, which a reboot has cut short.
+fn without_first_try(log: &[String]) -> Vec<String> {
+    let (first, rest) = log.split_at(log.len().min(1));
+    let again = rest
+        .iter()
+        .position(|line| line.starts_with("begin"))
+        .unwrap_or(rest.len());
+    first.iter().chain(&rest[again..]).cloned().collect()
+}
+
+/// As the coordinator has it.
+async fn output_is_whole(scene: &Scene, machine: &Machine, rollout: &str) -> anyhow::Result<()> {
+    let words = ["rollout", "logs", rollout, "--host", &machine.name, "--phase", "work"];
+    let said = scene.coordinator.cli(Person::Alice).must(&words).await?;
+    let is_whole = |line: usize| {
+        let text = format!("line {line} of {LINES} on {}", machine.name);
+        said.lines().filter(|found| found.ends_with(&text)).count()
+    };
+    let times: Vec<_> = (1..=LINES).map(is_whole).collect();
+    let is_right = match Event::of(machine) {
+        // The first try's lines too, as far as it came.
+        Event::RebootedLate => times.iter().all(|times| (1..=2).contains(times)),
+        // As far as it came.
+        Event::RebootedEarly => times[..4].iter().all(|times| *times == 1),
+        _ => times.iter().all(|times| *times == 1),
+    };
+    ensure!(is_right, "the output of {} is not whole:\n{said}", machine.name);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reboot_cut_short_is_left_out_and_nothing_else() {
+        let lines = |text: &str| text.split(", ").map(str::to_owned).collect::<Vec<_>>();
+        let log = lines("begin 2, line 1, line 2, begin 3, line 1, end 3");
+        assert_eq!(without_first_try(&log), lines("begin 2, begin 3, line 1, end 3"));
+        assert_eq!(without_first_try(&lines("begin 2, line 1")), lines("begin 2"));
+        assert!(without_first_try(&[]).is_empty());
+    }
+}

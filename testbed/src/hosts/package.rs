@@ -1,0 +1,71 @@
+//! The agent's .deb, made of the binary that cargo builds, and put on a host as an administrator would. Deliberately no
+//! short cut: what runs on the hosts is what the package brought.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+
+use super::{machine::Machine, tool};
+use crate::{
+    binaries::{Binaries, target},
+    screen,
+};
+
+/// Of a build of the agent for size, from nothing, on a machine that is busy.
+const WITHIN: Duration = Duration::from_secs(1800);
+/// The crate and program that makes packages.
+pub(super) const MAKER: &str = "echelon-packages";
+const ON_HOST: &str = "/var/tmp/echelon-agent.deb";
+
+/// Makes it in this folder. The binary is that of the profile, which is built when it is not the testbed's own.
+pub(super) async fn make(binaries: &Binaries, profile: Option<&str>, out: &Path) -> anyhow::Result<PathBuf> {
+    let own = if binaries.profile == "debug" {
+        "dev"
+    } else {
+        &binaries.profile
+    };
+    let folder = binaries.testbed.parent().unwrap_or(Path::new("."));
+    let mut packages = Command::new(folder.join(MAKER));
+    packages.args(["--only", "agent", "--format", "deb", "--out"]).arg(out);
+    packages.args(["--profile", profile.unwrap_or(own)]);
+    if profile.is_none_or(|profile| profile == own) {
+        packages.arg("--no-build");
+    }
+    packages.env("CARGO_TARGET_DIR", target()?);
+    screen::note("the agent's package is made ...");
+    let said = tool::must(packages, "", WITHIN).await.context("no package")?;
+    let file = PathBuf::from(said.lines().last().unwrap_or_default());
+    if !file.is_file() {
+        bail!("`cargo packages` says {said:?}, which is no file");
+    }
+    Ok(file)
+}
+
+/// Puts it on a host, also over an earlier one.
+pub(super) async fn install(package: &Path, machine: &Machine) -> anyhow::Result<()> {
+    let copy = machine.file(ON_HOST)?;
+    fs::copy(package, &copy).with_context(|| format!("{} cannot be written", copy.display()))?;
+    // The disk of such a host need not survive this machine's power cut.
+    machine
+        .must(&format!("dpkg --force-unsafe-io --install {ON_HOST}"))
+        .await
+        .map(drop)
+}
+
+/// Without a config and an identity the agent does not start, also when told to, and nothing fails.
+pub(super) async fn must_wait(machine: &Machine) -> anyhow::Result<()> {
+    machine.must("systemctl start echelon-agent").await?;
+    let state = machine.ask("systemctl is-active echelon-agent").await?;
+    match state.out.trim() {
+        "inactive" => Ok(()),
+        other => bail!(
+            "on {} the agent is {other} although nobody has configured it",
+            machine.name
+        ),
+    }
+}
