@@ -3,6 +3,7 @@
 //! the outside: each host's systemd, its services' pages, its logs. Deliberately no part of a host is played.
 
 mod event;
+mod figure;
 mod machine;
 mod network;
 mod package;
@@ -42,6 +43,9 @@ pub struct Arguments {
     /// In the middle of a phase of twenty seconds kill, restart and reinstall agents, reboot hosts, cut a datacenter off
     #[arg(long)]
     events: bool,
+    /// Then leave an agent alone, and say what it costs its host; best with `--profile dist`
+    #[arg(long)]
+    figures: bool,
     /// Cargo's profile of the agent [default: that of the testbed]
     #[arg(long)]
     profile: Option<String>,
@@ -71,10 +75,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         u16::from(size.datacenters) * u16::from(size.each),
         size.datacenters
     ));
-    // A coordinator that notices within seconds that a host is away.
-    let flags = ["--heartbeat-ms", "1000", "--unreachable-after", "10s"];
+    // A coordinator that notices within seconds that a host is away; what an agent costs is said with its defaults.
+    let hasty = ["--heartbeat-ms", "1000", "--unreachable-after", "10s"];
+    let flags: &[&str] = if arguments.figures { &[] } else { &hasty };
     let began = Instant::now();
-    let mut scene = Scene::boot(size, arguments.profile.as_deref(), &flags, arguments.keep).await?;
+    let mut scene = Scene::boot(size, arguments.profile.as_deref(), flags, arguments.keep).await?;
     let told = tell(&mut scene, arguments).await;
     if let Err(error) = &told {
         screen::bad(format_args!("{error:#}"));
@@ -135,7 +140,20 @@ async fn tell(scene: &mut Scene, arguments: &Arguments) -> anyhow::Result<()> {
         event::strike(scene).await?;
         scene.must_serve("1.1.0").await?;
     }
-    Ok(())
+    if arguments.figures {
+        screen::title(4, "An agent that has nothing to do");
+        figure::measure(scene).await?;
+    }
+    taken_away(scene).await
+}
+
+async fn taken_away(scene: &Scene) -> anyhow::Result<()> {
+    screen::title(5, "The agent is taken away from a host");
+    if let Some(machine) = scene.machines.last() {
+        package::purge(machine).await?;
+        screen::good(format_args!("{}: purged; of the agent nothing is left", machine.name));
+    }
+    scene.must_serve("1.1.0").await
 }
 
 async fn push(coordinator: &Coordinator, file: &str) -> anyhow::Result<()> {

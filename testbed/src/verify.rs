@@ -32,6 +32,8 @@ use room::Room;
 use tally::Tally;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Of a story: two minutes at the most, and on a fresh machine a root for the hosts before it.
+const STORY_WITHIN: Duration = Duration::from_secs(1800);
 
 /// One part of it, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,6 +56,8 @@ pub enum Step {
     DemoKillAgent,
     /// The demo with the machines that are shipped, and with one of one's own
     DemoMachines,
+    /// Real hosts under systemd in four datacenters: a rollout, and agents, hosts and lines that fail in the middle of a phase
+    Hosts,
     /// A Python client as a Jenkins job would use it
     Clients,
     /// An artifact out of an S3 bucket, which is moto's; installs moto from PyPI once
@@ -135,6 +139,7 @@ impl Step {
             Self::DemoKillCoordinator => "The demo, with the coordinator killed in the middle of a wave",
             Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
             Self::DemoMachines => "The demo with other machines: glu's, Edge's, and one of one's own",
+            Self::Hosts => "Real hosts, and what happens to them in the middle of a phase",
             Self::Clients => "A Python client, as a Jenkins job",
             Self::Buckets => "An artifact out of an S3 bucket",
             Self::Bench => "A small fleet in the bench",
@@ -193,10 +198,11 @@ impl Step {
             }
             Self::Tests => tests(&name, room).await,
             Self::Fuzz => fuzz::look(&name, room).await,
-            Self::Demo => demo(&name, &[], room).await,
-            Self::DemoKillCoordinator => demo(&name, &["--kill-coordinator"], room).await,
-            Self::DemoKillAgent => demo(&name, &["--kill-agent"], room).await,
+            Self::Demo => story(&name, &["demo"], room).await,
+            Self::DemoKillCoordinator => story(&name, &["demo", "--kill-coordinator"], room).await,
+            Self::DemoKillAgent => story(&name, &["demo", "--kill-agent"], room).await,
             Self::DemoMachines => machines(&name, room).await,
+            Self::Hosts => story(&name, &["hosts", "--events"], room).await,
             Self::Clients => clients::look(&name, room).await,
             Self::Buckets => buckets::look(&name, room).await,
             Self::Bench => bench::look(&name, room).await,
@@ -224,10 +230,11 @@ async fn tests(name: &str, room: &Room) -> anyhow::Result<Found> {
     })
 }
 
-async fn demo(name: &str, how: &[&str], room: &Room) -> anyhow::Result<Found> {
-    let mut demo = job::testbed()?;
-    demo.arg("demo").args(how);
-    let ended = Job::new(name, demo, 10 * MINUTE).must(room).await?;
+/// This program again, with these words: it tells a story, and ends well when all of it is as it should be.
+async fn story(name: &str, words: &[&str], room: &Room) -> anyhow::Result<Found> {
+    let mut story = job::testbed()?;
+    story.args(words);
+    let ended = Job::new(name, story, STORY_WITHIN).must(room).await?;
     Ok(Found::good(ended.last_line()))
 }
 

@@ -38,10 +38,10 @@ impl Built {
         self.target.join(name)
     }
 
-    /// Where what is generated goes: manuals, completions, changelogs.
+    /// Where what is generated for a package goes: manuals, completions, a changelog.
     #[must_use]
-    pub fn generated(&self) -> PathBuf {
-        self.folder().join("packaging")
+    pub fn generated(&self, product: Product) -> PathBuf {
+        self.folder().join("packaging").join(product.name())
     }
 
     /// Makes one package and gives its file.

@@ -1,6 +1,6 @@
 //! What a coordinator says of its fleet and its rollouts, as a viewer. Deliberately no change.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Context as _;
 use echelon_cli::client::ask;
@@ -18,7 +18,7 @@ impl Coordinator {
     /// They are not within this time.
     pub async fn attached(&self, hosts: usize, within: Duration) -> anyhow::Result<()> {
         let all = async {
-            while self.count_attached().await? < hosts {
+            while self.all_attached().await?.len() < hosts {
                 time::sleep(LOOK_EVERY).await;
             }
             anyhow::Ok(())
@@ -26,14 +26,30 @@ impl Coordinator {
         time::timeout(within, all).await.context("the agents do not attach")?
     }
 
-    async fn count_attached(&self) -> anyhow::Result<usize> {
+    /// Waits until this host is not attached.
+    ///
+    /// # Errors
+    /// It is still attached after this time.
+    pub async fn missed(&self, host: &str, within: Duration) -> anyhow::Result<()> {
+        let missed = async {
+            while self.all_attached().await?.contains(host) {
+                time::sleep(LOOK_EVERY).await;
+            }
+            anyhow::Ok(())
+        };
+        let missed = time::timeout(within, missed).await;
+        missed.with_context(|| format!("{host} is not missed"))?
+    }
+
+    async fn all_attached(&self) -> anyhow::Result<BTreeSet<String>> {
         let mut client = self.client(Person::Carol).await?;
         let hosts = client
             .list_hosts(ask(ListHostsRequest::default()))
             .await?
             .into_inner()
             .hosts;
-        Ok(hosts.iter().filter(|host| host.attached).count())
+        let attached = hosts.into_iter().filter(|host| host.attached);
+        Ok(attached.map(|host| host.host).collect())
     }
 
     /// The newest rollout of an app.

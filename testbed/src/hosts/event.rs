@@ -12,7 +12,11 @@ use futures::future::try_join_all;
 use tokio::time;
 
 use super::{ROLLOUT_WITHIN, machine::Machine, network::Network, package, scene::Scene};
-use crate::{bundle::Entry, coordinator::Person, screen};
+use crate::{
+    bundle::Entry,
+    coordinator::{Coordinator, Person},
+    screen,
+};
 
 const APP: &str = "endurance";
 const WORK: &str = include_str!("../../hosts/work.sh");
@@ -20,6 +24,8 @@ const LINES: usize = 20;
 /// Seen on a host, it is in the middle; what is done early is done by then.
 const MIDDLE: &str = "line 4";
 const COMES_WITHIN: Duration = Duration::from_secs(120);
+/// A cut goes on for so long after the phase's end: the phase was a few seconds old when it began.
+const AFTER: Duration = Duration::from_secs(8);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// On a host.
 const LOG: &str = "/var/lib/endurance.log";
@@ -97,7 +103,7 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     scene.coordinator.cli(Person::Alice).must(&words).await?;
     let rollout = scene.coordinator.newest(APP).await?.name;
     let struck = try_join_all(scene.machines.iter_mut().map(|machine| {
-        let (package, network) = (&scene.package, &scene.network);
+        let (package, network, coordinator) = (&scene.package, &scene.network, &scene.coordinator);
         async move {
             in_the_middle(machine).await?;
             let event = Event::of(machine);
@@ -106,7 +112,7 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
                 Event::Restarted => machine.must("systemctl restart echelon-agent").await.map(drop)?,
                 Event::Upgraded => package::install(package, machine).await?,
                 Event::RebootedLate | Event::RebootedEarly => machine.reboot().await?,
-                Event::Cut => cut(network, machine).await?,
+                Event::Cut => cut(network, coordinator, machine).await?,
                 Event::Spared => {}
             }
             screen::strike(format_args!("{}: {}", machine.name, event.words()));
@@ -199,14 +205,15 @@ async fn killed(machine: &Machine) -> anyhow::Result<()> {
         .with_context(|| format!("on {} systemd starts no other agent", machine.name))?
 }
 
-/// Until the program has ended here, and then some.
-async fn cut(network: &Network, machine: &Machine) -> anyhow::Result<()> {
+/// Until the program has ended, the coordinator has missed the host, and then some.
+async fn cut(network: &Network, coordinator: &Coordinator, machine: &Machine) -> anyhow::Result<()> {
     // By the first of its hosts for both.
     if machine.name.ends_with("-1") {
         network.cut(machine.datacenter).await?;
     }
     until(machine, "end").await?;
-    time::sleep(Duration::from_secs(5)).await;
+    coordinator.missed(&machine.name, COMES_WITHIN).await?;
+    time::sleep(AFTER).await;
     if machine.name.ends_with("-1") {
         network.heal(machine.datacenter).await?;
     }

@@ -69,3 +69,23 @@ pub(super) async fn must_wait(machine: &Machine) -> anyhow::Result<()> {
         ),
     }
 }
+
+/// Takes it away with all that is its own. What was rolled out stays: that is not the agent's.
+pub(super) async fn purge(machine: &Machine) -> anyhow::Result<()> {
+    machine.must("dpkg --purge echelon-agent").await?;
+    for path in ["/var/lib/echelon", "/usr/bin/echelon-agent", "/run/echelon-agent"] {
+        let path = machine.file(path)?;
+        if path.exists() {
+            bail!("on {} {} is still there", machine.name, path.display());
+        }
+    }
+    let state = machine.ask("systemctl is-active echelon-agent").await?;
+    if state.out.trim() != "inactive" {
+        bail!(
+            "on {} the agent is {} although it was taken away",
+            machine.name,
+            state.out.trim()
+        );
+    }
+    Ok(())
+}

@@ -38,7 +38,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: &[Need] = &[
     Need {
         package: "g++",
         sign: Sign::Program("c++"),
@@ -83,6 +83,41 @@ const NEEDS: [Need; 9] = [
         package: "python3-venv",
         sign: Sign::Modules("import ensurepip"),
         why: "moto, whose S3 the agent fetches from, has a Python of its own",
+    },
+    Need {
+        package: "debootstrap",
+        sign: Sign::File("/usr/sbin/debootstrap"),
+        why: "makes the root of the real hosts",
+    },
+    Need {
+        package: "systemd-container",
+        sign: Sign::Program("systemd-nspawn"),
+        why: "boots the real hosts",
+    },
+    Need {
+        package: "nftables",
+        sign: Sign::File("/usr/sbin/nft"),
+        why: "is the firewall between the real hosts' datacenters",
+    },
+    Need {
+        package: "iproute2",
+        sign: Sign::Program("ip"),
+        why: "makes the real hosts' networks",
+    },
+    Need {
+        package: "procps",
+        sign: Sign::File("/usr/sbin/sysctl"),
+        why: "lets the real hosts' routers route",
+    },
+    Need {
+        package: "lintian",
+        sign: Sign::Program("lintian"),
+        why: "looks at the .deb packages",
+    },
+    Need {
+        package: "rpm",
+        sign: Sign::Program("rpm"),
+        why: "looks at the .rpm packages",
     },
 ];
 
