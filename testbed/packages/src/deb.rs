@@ -49,9 +49,9 @@ pub(crate) fn pack(built: &Built, product: Product, out: &Path) -> anyhow::Resul
         verbose_cargo_build: false,
         verbose: false,
         compress_config: CompressConfig {
-            // Else zopfli takes a minute of the processor for a twentieth of the size.
-            fast: true,
-            compress_type: Format::Gzip,
+            // What is packed to be tried out is not sent to thousands of hosts.
+            fast: built.profile == "dev",
+            compress_type: Format::Xz,
             compress_system: false,
             rsyncable: false,
         },

@@ -64,7 +64,7 @@ fn add(package: &mut PackageBuilder, file: &File) -> Result<(), rpm::Error> {
     let options = FileOptions::new(&file.to).permissions(file.mode);
     let options = if file.is_config() {
         options.config().noreplace()
-    } else if file.to.starts_with("/usr/share/doc/") {
+    } else if file.to.starts_with("/usr/share/doc/") || file.to.starts_with("/usr/share/man/") {
         options.doc()
     } else {
         options
