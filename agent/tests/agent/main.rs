@@ -18,3 +18,4 @@ mod sandbox;
 mod secrets;
 mod servers;
 mod sessions;
+mod supervisors;
