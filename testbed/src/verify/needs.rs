@@ -181,7 +181,7 @@ async fn packages(room: &Room) -> anyhow::Result<String> {
     }
 }
 
-async fn missing() -> Vec<Need> {
+async fn missing() -> Vec<&'static Need> {
     let mut missing = Vec::new();
     for need in NEEDS {
         if !need.sign.is_there().await {
@@ -192,7 +192,7 @@ async fn missing() -> Vec<Need> {
 }
 
 /// With the lists as they are, which is quick; if that fails, with new ones.
-async fn install(missing: &[Need], room: &Room) -> anyhow::Result<()> {
+async fn install(missing: &[&Need], room: &Room) -> anyhow::Result<()> {
     let mut words = vec!["install", "--yes", "--no-install-recommends"];
     words.extend(missing.iter().map(|need| need.package));
     let at_once = Job::new("needs", apt(&words), INSTALL_WITHIN).run(room).await?;
