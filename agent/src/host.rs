@@ -18,6 +18,7 @@ mod attempt;
 mod cgroup;
 mod check;
 mod credentials;
+mod family;
 mod fetch;
 mod file;
 mod guard;
@@ -234,6 +235,7 @@ impl Host {
         let spec = match self.spec(order, run, attempt.left(), program) {
             Ok(spec) => Spec {
                 fence: Some(order.fence.clone()),
+                leftovers: order.leftovers,
                 ..spec
             },
             Err(why) => {

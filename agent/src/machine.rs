@@ -21,7 +21,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use echelon_proto::{
     App, Fence, HostId, StateName, Time,
-    limits::{MESSAGE_CHARS_MAX, TAIL_BYTES_MAX},
+    limits::{LEFTOVERS_MAX, MESSAGE_CHARS_MAX, TAIL_BYTES_MAX},
 };
 
 use crate::{
@@ -485,6 +485,7 @@ impl Machine {
                 && report.sequence <= sequence
             {
                 report.outcome.tail.clear();
+                report.outcome.leftovers.clear();
                 attempt.progress = Progress::Acknowledged(report.clone());
             }
         }
@@ -531,6 +532,7 @@ fn clipped(mut outcome: Outcome) -> Outcome {
         }
         outcome.tail.drain(..from);
     }
+    outcome.leftovers.truncate(LEFTOVERS_MAX);
     outcome
 }
 

@@ -37,6 +37,22 @@ pub struct Order {
     /// What `${{ }}` stands for in a template file.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// What becomes of processes that the program leaves running.
+    #[serde(default)]
+    pub leftovers: Leftovers,
+}
+
+/// What becomes of processes that a program left running when it ended. They are named in the report in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leftovers {
+    /// They go on.
+    #[default]
+    Leave,
+    /// They are ended; the attempt is as the program's exit says.
+    End,
+    /// They are ended, and the attempt has failed.
+    Fail,
 }
 
 /// What must hold on the host before a phase may begin.
@@ -153,6 +169,9 @@ pub struct Outcome {
     pub message: String,
     /// The last lines of the output.
     pub tail: String,
+    /// Processes that the program left running, by number and first words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<String>,
 }
 
 impl Outcome {
@@ -177,6 +196,7 @@ impl Outcome {
             signal: None,
             message,
             tail: String::new(),
+            leftovers: Vec::new(),
         }
     }
 
@@ -250,6 +270,7 @@ mod tests {
             "verify":null,"after":{"app":"web","state":"running","release":null,"previous":null},"from_state":null}"#;
         let order: Order = serde_json::from_str(text).unwrap();
         assert!(order.guards.is_empty() && order.variables.is_empty());
+        assert_eq!(order.leftovers, Leftovers::Leave);
         let Action::Run(run) = &order.action else {
             panic!("{order:?}")
         };

@@ -20,7 +20,9 @@ pub use action::{
 };
 pub use gate::{Gate, GateKind, Rule};
 pub use invariant::{Ask, Invariant};
-pub use machine::{Machine, Monitor, OnTimeout, Operation, Phase, Place, ReleaseGoal, Retry, State, Traffic};
+pub use machine::{
+    Leftovers, Machine, Monitor, OnTimeout, Operation, Phase, Place, ReleaseGoal, Retry, State, Traffic,
+};
 pub use param::{Param, ParamKind};
 pub use stage::{Amount, Budget, BudgetScope, Deploy, Grouping, HostKey, Override, Stage, Wave, Waves};
 pub use window::{Ajar, Day, Opening, Window};

@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Action, ArtifactVerb, OnTimeout, Place, Retry, State, Traffic, WhichRelease};
+    use crate::model::{Action, ArtifactVerb, Leftovers, OnTimeout, Place, Retry, State, Traffic, WhichRelease};
 
     fn state(name: &str) -> StateName {
         StateName::new(name).unwrap()
@@ -143,6 +143,7 @@ mod tests {
             verify: None,
             undo: None,
             read_only: true,
+            leftovers: Leftovers::Leave,
         }
     }
 

@@ -12,6 +12,10 @@ pub const LABELS_MAX: usize = 64;
 pub const REASON_CHARS_MAX: usize = 512;
 /// The last lines of a phase's output that go with its report.
 pub const TAIL_BYTES_MAX: usize = 4 * 1024;
+/// Processes that a phase's program left running, as its report names them.
+pub const LEFTOVERS_MAX: usize = 32;
+/// Each of them: its number and its first words.
+pub const LEFTOVER_CHARS_MAX: usize = 128;
 /// One line of explanation in a report.
 pub const MESSAGE_CHARS_MAX: usize = 1024;
 /// One piece of output on the wire.

@@ -9,7 +9,7 @@ use super::program::{End, Exit};
 use crate::{
     executor::Work,
     link::now,
-    order::{Order, Outcome, PhaseResult},
+    order::{Leftovers, Order, Outcome, PhaseResult},
 };
 
 /// One attempt's folder and time.
@@ -67,10 +67,21 @@ pub(super) fn outcome_of(name: &str, order: &Order, end: End) -> Outcome {
         Exit { error: Some(error), .. } => (PhaseResult::Failed, error.clone()),
         Exit { timed_out: true, .. } => {
             let message = format!(
-                "{name} did not end within {}: its process group was ended",
+                "{name} did not end within {}: it was ended, with all that it had started",
                 order.timeout
             );
             (PhaseResult::TimedOut, message)
+        }
+        Exit {
+            code: Some(0),
+            leftovers,
+            ..
+        } if order.leftovers == Leftovers::Fail && !leftovers.is_empty() => {
+            let message = format!(
+                "{name} ended, but left running, and that was ended: {}",
+                leftovers.join(", ")
+            );
+            (PhaseResult::Failed, message)
         }
         Exit { code: Some(0), .. } => (PhaseResult::Done, String::new()),
         exit => (PhaseResult::Failed, ended(name, exit)),
@@ -78,6 +89,7 @@ pub(super) fn outcome_of(name: &str, order: &Order, end: End) -> Outcome {
     Outcome {
         exit_code: exit.code,
         signal: exit.signal,
+        leftovers: exit.leftovers,
         ..Outcome::of(result, message)
     }
 }

@@ -115,6 +115,18 @@ fn are_held(group: &Path, limits: Limits) -> Result<(), String> {
     Ok(())
 }
 
+/// The group that a process is in, as /proc names it; where cgroups are of the older kind, systemd's own. None: it is in
+/// none that says anything.
+pub(super) fn of(pid: i32) -> Option<String> {
+    named(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
+}
+
+fn named(groups: &str) -> Option<String> {
+    let older = groups.lines().find_map(|line| line.split_once(":name=systemd:"));
+    let found = unified(groups).ok().into_iter().chain(older.map(|(_, path)| path));
+    found.filter(|path| *path != "/").map(str::to_owned).next()
+}
+
 fn unified(own: &str) -> Result<&str, String> {
     let path = own.lines().find_map(|line| line.strip_prefix("0::"));
     path.ok_or_else(|| "this host has no cgroup v2".to_owned())
@@ -162,6 +174,15 @@ mod tests {
         ] {
             assert!(delegated(own, mount).is_err(), "{own}");
         }
+    }
+
+    #[test]
+    fn a_process_is_in_the_group_of_either_kind_of_tree_or_in_none() {
+        let group = |text: &str| named(text);
+        assert_eq!(group("0::/a/b.service\n").as_deref(), Some("/a/b.service"));
+        let older = "5:cpu:/\n1:name=systemd:/a/b.service\n0::/\n";
+        assert_eq!(group(older).as_deref(), Some("/a/b.service"));
+        assert_eq!(group("0::/\n"), None);
     }
 
     #[test]

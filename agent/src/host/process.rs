@@ -1,7 +1,12 @@
-//! What /proc says of processes: who is in a group or session, when a process began. Numbers of processes are used again,
+//! What /proc says of processes: who is in a group or session, whose child it is, when it began. Numbers of processes are used again,
 //! so a process is a number and its begin. Deliberately only reading and signals.
 
-use std::{fs, thread, time::Duration};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    thread,
+    time::Duration,
+};
 
 use nix::{
     errno::Errno,
@@ -11,12 +16,16 @@ use nix::{
 
 /// Between a polite signal and a deadly one.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Between two looks at who is still there.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Of a process's arguments: more than is ever shown of them.
+const WORDS_BYTES: u64 = 4096;
 
 /// One line of /proc/PID/stat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) pid: i32,
+    pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
     /// In clock ticks since boot.
@@ -37,6 +46,7 @@ fn parse(stat: &str) -> Option<Process> {
     let fields: Vec<&str> = rest.split(' ').collect();
     Some(Process {
         pid,
+        parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         began: fields.get(19)?.parse().ok()?,
@@ -44,7 +54,25 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-fn all() -> Vec<Process> {
+/// Its arguments, a blank between them; for one without any its name.
+pub(super) fn words(pid: i32) -> Vec<u8> {
+    let mut words = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{pid}/cmdline")) {
+        let _ = file.take(WORDS_BYTES).read_to_end(&mut words);
+    }
+    if words.is_empty() {
+        words = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    }
+    for byte in &mut words {
+        if *byte == 0 {
+            *byte = b' ';
+        }
+    }
+    words
+}
+
+/// Everybody who runs.
+pub(super) fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(look).filter(|process| !process.is_zombie).collect()
@@ -102,8 +130,14 @@ mod tests {
         let stat = "42 (a) b (c)) S 1 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1000 20";
         let process = parse(stat).unwrap();
         assert_eq!(
-            (process.pid, process.group, process.session, process.began),
-            (42, 40, 39, 98765)
+            (
+                process.pid,
+                process.parent,
+                process.group,
+                process.session,
+                process.began
+            ),
+            (42, 1, 40, 39, 98765)
         );
         assert!(!process.is_zombie);
         assert_eq!(parse("42 (sh)"), None);

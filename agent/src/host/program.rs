@@ -25,8 +25,12 @@ use tokio::{
     time,
 };
 
-use super::{process, secrets::Secrets, unit::Unit};
-use crate::{ledger::replace, order::Limits, output::written};
+use super::{cgroup, family::Family, process, secrets::Secrets, unit::Unit};
+use crate::{
+    ledger::replace,
+    order::{Leftovers, Limits},
+    output::written,
+};
 
 /// How soon an end is seen at first, and at most.
 const LOOK_MIN: Duration = Duration::from_millis(5);
@@ -49,6 +53,9 @@ pub(super) struct Spec {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) secrets: Option<Secrets>,
+    /// What becomes of what it leaves running.
+    #[serde(default)]
+    pub(super) leftovers: Leftovers,
 }
 
 /// A supervisor that is about to start its program.
@@ -57,6 +64,9 @@ pub(super) struct Begun {
     pid: i32,
     began: u64,
     boot: String,
+    /// It is in.
+    #[serde(default)]
+    cgroup: Option<String>,
 }
 
 impl Begun {
@@ -68,6 +78,7 @@ impl Begun {
             pid,
             began: process.began,
             boot: process::boot(),
+            cgroup: cgroup::of(pid),
         })
     }
 
@@ -78,8 +89,12 @@ impl Begun {
         if self.boot != process::boot() || process::look(self.pid).is_some() {
             return;
         }
-        for group in process::groups_led_in(self.pid) {
-            process::end_group(group);
+        let groups = process::groups_led_in(self.pid);
+        for group in &groups {
+            process::end_group(*group);
+        }
+        if let (Some(cgroup), false) = (&self.cgroup, groups.is_empty()) {
+            Family::of_unit(cgroup.clone()).end(|| ());
         }
     }
 }
@@ -93,6 +108,9 @@ pub(super) struct Exit {
     pub(super) output_bytes: u64,
     /// It could not be started.
     pub(super) error: Option<String>,
+    /// What it left running, by number and first words.
+    #[serde(default)]
+    pub(super) leftovers: Vec<String>,
 }
 
 /// How a supervised program ended.

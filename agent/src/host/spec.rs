@@ -7,7 +7,7 @@ use super::{
     program::{Program, Spec},
     release::Releases,
 };
-use crate::order::{Order, Run};
+use crate::order::{Leftovers, Order, Run};
 
 /// A program that answers a question.
 pub(super) const PROBE_WITHIN: Duration = Duration::from_secs(30);
@@ -84,6 +84,7 @@ impl Host {
             fence: None,
             limits: run.limits,
             secrets,
+            leftovers: Leftovers::Leave,
         })
     }
 }

@@ -10,8 +10,8 @@
 //! exit        how it ended, written whole
 //! ```
 //!
-//! The program's end is the end, whatever still holds its files; what it leaves running is left alone, unless its time was
-//! over: then its whole process group is ended. Deliberately no network, no runtime, no threads but one.
+//! The program's end is the end, whatever still holds its files. What it leaves running is named, and left alone or ended
+//! as the spec says; when its time is over all that it has started is ended. Deliberately no network, no runtime.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -27,10 +27,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use echelon_proto::limits::OUTPUT_BYTES_MAX;
+use echelon_proto::limits::{LEFTOVERS_MAX, OUTPUT_BYTES_MAX};
 use nix::{
+    errno::Errno,
     fcntl::{FallocateFlags, fallocate},
-    sys::wait::{Id, WaitPidFlag, waitid},
+    sys::{
+        prctl::set_child_subreaper,
+        wait::{Id, WaitPidFlag, waitid, waitpid},
+    },
     unistd::{Pid, setsid},
 };
 use sd_notify::NotifyState;
@@ -38,14 +42,15 @@ use sd_notify::NotifyState;
 use super::{
     account::Account,
     cgroup::Cgroup,
+    family::{self, Family},
     limits::{self, Room},
-    process,
     program::{Begun, Exit, Spec},
     pump::Pump,
     secrets::HandedOver,
 };
 use crate::{
     ledger::replace,
+    order::Leftovers,
     output::{HEAD_BYTES, LAST_BYTES, written},
 };
 
@@ -63,6 +68,8 @@ const EXIT_TRIES: u32 = 600;
 pub fn supervise(dir: &Path, in_unit: bool) -> io::Result<()> {
     // Refused only when it leads a session already.
     let _ = setsid();
+    // Of a daemon that a program starts this one is then the parent, so that it can be found.
+    let _ = set_child_subreaper(true);
     let _lock = in_unit.then(|| File::open(dir.join("lock"))).transpose()?;
     if let Some(lock) = &_lock {
         // An agent that looks holds it for a moment; another supervisor until there is nothing left to do.
@@ -163,19 +170,33 @@ fn outputs(file: File, secrets: Option<&HandedOver>) -> io::Result<(Stdio, Stdio
 fn follow(dir: &Path, spec: &Spec, mut started: Started) -> Exit {
     let output = dir.join("output");
     let pid = i32::try_from(started.child.id()).unwrap_or(i32::MAX);
+    let family = Family::of_this_process(pid);
     let timed_out = !ends_within(pid, Duration::from_millis(spec.timeout_ms), &output);
+    let mut stubborn = 0;
     if timed_out {
-        process::end_group(pid);
+        stubborn = family.end(|| trim(&output, SLACK_BYTES));
     }
     // Waited for only now: until here its number could not be given to another process.
     let status = started.child.wait();
     if let Some(pump) = started.pump {
         pump.finish();
     }
+    let left = if timed_out { Vec::new() } else { family.settled() };
+    let mut leftovers = family::names(&left, started.secrets.as_ref());
+    if !left.is_empty() && spec.leftovers != Leftovers::Leave {
+        stubborn = family.end(|| trim(&output, SLACK_BYTES));
+    }
+    if stubborn > 0 {
+        leftovers.truncate(LEFTOVERS_MAX - 1);
+        leftovers.push(format!("{stubborn} of them could not be ended"));
+    }
     drop((started.secrets, started.cgroup));
     let output_bytes = written(&output);
     trim(&output, 0);
-    exit_of(status, timed_out, output_bytes)
+    Exit {
+        leftovers,
+        ..exit_of(status, timed_out, output_bytes)
+    }
 }
 
 fn exit_of(status: io::Result<ExitStatus>, timed_out: bool, output_bytes: u64) -> Exit {
@@ -189,6 +210,7 @@ fn exit_of(status: io::Result<ExitStatus>, timed_out: bool, output_bytes: u64) -
         timed_out,
         output_bytes,
         error,
+        leftovers: Vec::new(),
     }
 }
 
@@ -196,8 +218,8 @@ fn exit_of(status: io::Result<ExitStatus>, timed_out: bool, output_bytes: u64) -
 fn ends_within(pid: i32, within: Duration, output: &Path) -> bool {
     let (tx, rx) = mpsc::channel();
     thread::spawn(move || {
-        let ended = waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-        let _ = tx.send(ended.is_ok());
+        reap_until_ended(Pid::from_raw(pid));
+        let _ = tx.send(());
     });
     let deadline = Instant::now() + within;
     loop {
@@ -211,6 +233,25 @@ fn ends_within(pid: i32, within: Duration, output: &Path) -> bool {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => return true,
             Err(RecvTimeoutError::Timeout) if left <= look => return false,
             Err(RecvTimeoutError::Timeout) => trim(output, SLACK_BYTES),
+        }
+    }
+}
+
+/// Waits for the program's end, and leaves it to be waited for. Orphans that end before it are waited for here: of a
+/// program that makes thousands of them, each would go on having a number.
+fn reap_until_ended(program: Pid) {
+    loop {
+        match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).map(|ended| ended.pid()) {
+            Ok(Some(pid)) if pid != program => {
+                let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+            }
+            Ok(_) => return,
+            Err(Errno::EINTR) => {}
+            // An orphan's end that cannot be read (by a signal without a name) must not pass for the program's.
+            Err(_) => {
+                let _ = waitid(Id::Pid(program), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+                return;
+            }
         }
     }
 }

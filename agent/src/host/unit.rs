@@ -16,6 +16,8 @@ use super::program::Spec;
 /// Until the supervisor has written that it begins. systemd itself gives up a little earlier.
 const START_WITHIN: Duration = Duration::from_secs(40);
 const START_SECONDS: &str = "TimeoutStartSec=30";
+/// Begin of the names of units of phases, and of nothing else on a host.
+pub(super) const PREFIX: &str = "echelon-phase-";
 /// Of each part of a unit's name; systemd allows 255 in all.
 const PART_CHARS: usize = 40;
 
@@ -50,7 +52,7 @@ impl<'a> Unit<'a> {
             .map(|part| part.chars().take(PART_CHARS).map(allowed).collect::<String>());
         let parts: Vec<_> = parts.collect();
         let folder = Digest::of(dir.as_os_str().as_encoded_bytes());
-        let name = format!("echelon-phase-{}-{}.service", parts.join("-"), folder.short());
+        let name = format!("{PREFIX}{}-{}.service", parts.join("-"), folder.short());
         Self { systemd_run, name }
     }
 
@@ -120,7 +122,7 @@ mod tests {
     use echelon_proto::{Fence, HostId, PhaseName, RolloutId};
 
     use super::*;
-    use crate::order::Limits;
+    use crate::order::{Leftovers, Limits};
 
     fn spec(rollout: &str) -> Spec {
         let fence = Fence {
@@ -143,6 +145,7 @@ mod tests {
                 open_files: None,
             },
             secrets: None,
+            leftovers: Leftovers::Leave,
         }
     }
 

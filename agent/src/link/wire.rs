@@ -122,6 +122,7 @@ pub(super) fn report(report: &order::Report) -> wire::AgentMessage {
         started_ms: i64::try_from(report.started.0).unwrap_or(i64::MAX),
         ended_ms: i64::try_from(report.ended.0).unwrap_or(i64::MAX),
         standing: Some(standing_out(&report.standing)),
+        leftovers: outcome.leftovers.clone(),
     }))
 }
 
@@ -161,6 +162,7 @@ pub(super) fn order_in(order: wire::Order) -> Result<Input, String> {
 }
 
 fn checked_order(order: wire::Order, fence: Fence, app: App) -> Result<order::Order, String> {
+    let leftovers = order.leftovers();
     Ok(order::Order {
         fence,
         release: order.release.map(release_in).transpose()?,
@@ -171,8 +173,17 @@ fn checked_order(order: wire::Order, fence: Fence, app: App) -> Result<order::Or
         from_state: state_in(order.from_state)?,
         guards: guards_in(order.guards)?,
         variables: variables_in(order.variables)?,
+        leftovers: leftovers_in(leftovers),
         app,
     })
+}
+
+const fn leftovers_in(rule: wire::Leftovers) -> order::Leftovers {
+    match rule {
+        wire::Leftovers::Unspecified | wire::Leftovers::Leave => order::Leftovers::Leave,
+        wire::Leftovers::End => order::Leftovers::End,
+        wire::Leftovers::Fail => order::Leftovers::Fail,
+    }
 }
 
 fn guards_in(guards: Vec<wire::Guard>) -> Result<Vec<order::Guard>, String> {

@@ -44,6 +44,7 @@ fn order_for(app: &str, rollout: &str, attempt: u32) -> Order {
         from_state: Some(StateName::new("stopped").unwrap()),
         guards: Vec::new(),
         variables: std::collections::BTreeMap::new(),
+        leftovers: crate::order::Leftovers::Leave,
     }
 }
 

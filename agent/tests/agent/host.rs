@@ -64,6 +64,7 @@ pub(crate) fn order(action: Action) -> Order {
         from_state: None,
         guards: Vec::new(),
         variables: Default::default(),
+        leftovers: Default::default(),
     }
 }
 

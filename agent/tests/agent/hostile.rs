@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt as _};
 
 use echelon_proto::{
     limits::{OUTPUT_BYTES_MAX, TAIL_BYTES_MAX},
-    wire::link::{Order, PhaseResult, Report},
+    wire::link::{Leftovers, Order, PhaseResult, Report},
 };
 
 use crate::{
@@ -64,18 +64,88 @@ async fn one_that_never_exits_ignores_sigterm_and_stops_itself_is_ended() {
     pair.goes_on(2).await;
 }
 
+/// Twice forked and in a session of its own, as daemons do it, with its output held open. It says goodbye when it is asked
+/// to end.
+const DAEMON: &str = "setsid sh -c 'sh -c \"trap \\\"echo told >> ../told; exit\\\" TERM; echo \\$\\$ > ../daemon; \
+                      echo from the daemon; while :; do sleep 0.1; done\" &' & wait; \
+                      until test -s ../daemon; do sleep 0.02; done; echo started";
+
+/// One phase that leaves it running, by this rule.
+async fn leaves_a_daemon(pair: &mut Pair, rule: Leftovers) -> (Report, String) {
+    let order = Order {
+        leftovers: rule.into(),
+        ..order(1, DAEMON)
+    };
+    let report = pair.runs(order).await;
+    let pid = pair.sandbox.read("apps/daemon").trim().to_owned();
+    let named = report
+        .leftovers
+        .iter()
+        .filter(|name| name.starts_with(&format!("{pid} sh -c trap")));
+    assert_eq!(named.count(), 1, "{:?}", report.leftovers);
+    assert!(report.tail.contains("started"), "{}", report.tail);
+    (report, pid)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_turns_into_a_daemon_and_holds_its_output_open_ends_with_its_program() {
+async fn one_that_turns_into_a_daemon_ends_with_its_program_and_the_daemon_is_named_and_left() {
     let mut pair = Pair::new().await;
-    // Twice forked and in a session of its own, as daemons do it.
-    let daemon = "setsid sh -c 'sh -c \"echo \\$\\$ > ../daemon; echo from the daemon; exec sleep 300\" &' & wait; \
-                  until test -s ../daemon; do sleep 0.02; done; echo started";
-    let report = pair.runs(order(1, daemon)).await;
+    let (report, pid) = leaves_a_daemon(&mut pair, Leftovers::Unspecified).await;
     assert_eq!(report.result(), PhaseResult::Done, "{}", report.message);
-    assert!(report.tail.ends_with("started"), "{}", report.tail);
+    assert!(is_alive(&pid) && pair.sandbox.read("apps/told").is_empty());
     pair.goes_on(2).await;
-    let pid: i32 = pair.sandbox.read("apps/daemon").trim().parse().unwrap();
+    let pid: i32 = pid.parse().unwrap();
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_is_ended_with_its_program_where_the_playbook_says_so() {
+    let mut pair = Pair::new().await;
+    let (report, pid) = leaves_a_daemon(&mut pair, Leftovers::End).await;
+    assert_eq!(report.result(), PhaseResult::Done, "{}", report.message);
+    assert!(!is_alive(&pid));
+    assert_eq!(pair.sandbox.read("apps/told"), "told\n", "politely first");
+    pair.goes_on(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_fails_its_phase_where_the_playbook_says_so_and_is_ended() {
+    let mut pair = Pair::new().await;
+    let (report, pid) = leaves_a_daemon(&mut pair, Leftovers::Fail).await;
+    assert_eq!((report.result(), report.exit_code), (PhaseResult::Failed, Some(0)));
+    assert!(
+        report
+            .message
+            .contains(&format!("left running, and that was ended: {pid} sh")),
+        "{}",
+        report.message
+    );
+    assert!(!is_alive(&pid));
+    pair.goes_on(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_leaves_nothing_running_is_not_blamed_for_children_about_to_end() {
+    let mut pair = Pair::new().await;
+    let order = Order {
+        leftovers: Leftovers::Fail.into(),
+        ..order(1, "(sleep 0.05; echo late >> ../late) & exit 0")
+    };
+    let report = pair.runs(order).await;
+    assert_eq!(report.result(), PhaseResult::Done, "{}", report.message);
+    assert_eq!(report.leftovers, Vec::<String>::new());
+    assert_eq!(pair.sandbox.read("apps/late"), "late\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_in_a_session_of_its_own_does_not_outlive_the_time_of_its_phase() {
+    let mut pair = Pair::new().await;
+    let deaf = "setsid sh -c 'trap \"\" TERM; sh -c \"echo \\$\\$ > ../daemon; while :; do sleep 0.1; done\" &' & wait; sleep 60";
+    let report = pair.runs(hasty(1, deaf)).await;
+    assert_eq!(report.result(), PhaseResult::TimedOut, "{}", report.message);
+    let pid = pair.sandbox.read("apps/daemon");
+    assert!(!pid.is_empty() && !is_alive(&pid), "{pid}");
+    pair.goes_on(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -232,5 +232,6 @@ pub(crate) fn order(attempt: u32, script: &str) -> Order {
         from_state: "stopped".to_owned(),
         guards: Vec::new(),
         variables: Default::default(),
+        leftovers: 0,
     }
 }

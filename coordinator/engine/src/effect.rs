@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use echelon_playbooks::model::{Action, Place};
+use echelon_playbooks::model::{Action, Leftovers, Place};
 use echelon_proto::{App, Fence, HostId, ReleaseName, RolloutId, Span, StateName};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,8 @@ pub struct Order {
     pub on: Place,
     /// By name; asked on the host before anything else.
     pub guards: Vec<(String, Action<String>)>,
+    /// What becomes of processes that its program leaves running.
+    pub leftovers: Leftovers,
     /// What template files of the order may name: `host.name`, `host.labels.port`, ...
     pub variables: BTreeMap<String, String>,
 }

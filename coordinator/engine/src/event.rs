@@ -95,6 +95,9 @@ pub struct Report {
     pub message: String,
     /// The last lines of its output.
     pub tail: String,
+    /// What it left running, by number and name.
+    #[serde(default)]
+    pub leftovers: Vec<String>,
     /// Where the host stands now, by its ledger; `None` when it does not say.
     pub standing: Option<Standing>,
 }

@@ -117,6 +117,7 @@ pub(crate) fn order_for(
             .unwrap_or_default(),
         release,
         timeout: phase.timeout,
+        leftovers: phase.leftovers,
         from: current.from.state.clone(),
         after: after.clone(),
         on,

@@ -231,6 +231,9 @@ pub enum Record {
         signal: Option<i32>,
         message: String,
         tail: String,
+        /// What its program left running, by number and name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        leftovers: Vec<String>,
         /// Where the host stands now.
         standing: Standing,
         /// What the host does next about a failure: nothing (`None`), or try again from then on.

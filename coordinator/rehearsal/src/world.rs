@@ -373,6 +373,7 @@ fn report(order: &Order, result: PhaseResult) -> Report {
         signal: None,
         message,
         tail: String::new(),
+        leftovers: Vec::new(),
         standing: None,
     }
 }

@@ -167,6 +167,7 @@ fn done((_, effect): Change) -> Option<Event> {
         signal: None,
         message: String::new(),
         tail: String::new(),
+        leftovers: Vec::new(),
         standing: None,
     }))
 }

@@ -76,6 +76,15 @@ fn facts(facts: wire::Facts) -> Result<BTreeMap<String, String>, Status> {
 pub(super) fn report(host: &HostId, report: wire::Report) -> Result<Event, Status> {
     bound::chars("report.message", &report.message, limits::MESSAGE_CHARS_MAX)?;
     bound::bytes("report.tail", report.tail.as_bytes(), limits::TAIL_BYTES_MAX)?;
+    bound::count(
+        "report.leftovers",
+        report.leftovers.len(),
+        limits::LEFTOVERS_MAX,
+        "entries",
+    )?;
+    for leftover in &report.leftovers {
+        bound::chars("report.leftovers", leftover, limits::LEFTOVER_CHARS_MAX)?;
+    }
     let result = match report.result() {
         WireResult::Unspecified => {
             return Err(Status::invalid_argument(format!(
@@ -98,6 +107,7 @@ pub(super) fn report(host: &HostId, report: wire::Report) -> Result<Event, Statu
         signal: report.signal,
         message: report.message,
         tail: report.tail,
+        leftovers: report.leftovers,
         standing: report.standing.map(standing).transpose()?,
     }))
 }
@@ -209,6 +219,14 @@ mod tests {
                 ..wire_report()
             },
             wire::Report {
+                leftovers: vec![String::new(); limits::LEFTOVERS_MAX + 1],
+                ..wire_report()
+            },
+            wire::Report {
+                leftovers: vec!["x".repeat(limits::LEFTOVER_CHARS_MAX + 1)],
+                ..wire_report()
+            },
+            wire::Report {
                 result: 99,
                 ..wire_report()
             },
@@ -217,7 +235,10 @@ mod tests {
                 ..wire_report()
             },
         ];
-        for (said, named) in reports.into_iter().zip(["4097", "1025", "99", "fence"]) {
+        for (said, named) in reports
+            .into_iter()
+            .zip(["4097", "1025", "has 33", "129", "99", "fence"])
+        {
             let status = report(&host(), said).unwrap_err();
             assert!(status.message().contains(named), "{status}");
         }

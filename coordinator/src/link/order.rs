@@ -6,7 +6,7 @@ use echelon_engine::{
     host::Standing,
 };
 use echelon_playbooks::model::{
-    Action, ArtifactVerb, Content, FileSpec, HttpCheck, Limits, Run, SystemdVerb, TcpCheck,
+    Action, ArtifactVerb, Content, FileSpec, HttpCheck, Leftovers, Limits, Run, SystemdVerb, TcpCheck,
 };
 use echelon_proto::{
     App, Fence, ReleaseName,
@@ -46,6 +46,15 @@ fn order(order: &Order) -> wire::Order {
         from_state: order.from.to_string(),
         guards: order.guards.iter().map(guard).collect(),
         variables: order.variables.clone().into_iter().collect(),
+        leftovers: leftovers(order.leftovers).into(),
+    }
+}
+
+const fn leftovers(rule: Leftovers) -> wire::Leftovers {
+    match rule {
+        Leftovers::Leave => wire::Leftovers::Leave,
+        Leftovers::End => wire::Leftovers::End,
+        Leftovers::Fail => wire::Leftovers::Fail,
     }
 }
 

@@ -114,6 +114,7 @@ impl Balance {
                 signal: None,
                 message,
                 tail: String::new(),
+                leftovers: Vec::new(),
                 standing: None,
             };
             self.inbox.post(Event::HostReported(report), Box::new(drop)).await;
@@ -169,7 +170,7 @@ mod tests {
     };
 
     use echelon_engine::host::{Serving, Standing};
-    use echelon_playbooks::model::{Balance as Step, BalancerVerb};
+    use echelon_playbooks::model::{Balance as Step, BalancerVerb, Leftovers};
     use echelon_proto::{App, Fence, HostId, PhaseName, RolloutId, Span, StateName};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -237,6 +238,7 @@ mod tests {
             },
             on: Place::Coordinator,
             guards: Vec::new(),
+            leftovers: Leftovers::Leave,
             variables: Map::new(),
         };
         (Key::Order(host, rollout), Some(Arc::new(Effect::Order(order))))

@@ -50,6 +50,7 @@ const PHASE: Shape = Shape {
         "read_only",
         "on",
         "on_timeout",
+        "leftovers",
     ],
     later: &[],
     elsewhere: &[
@@ -98,6 +99,7 @@ const COMPENSATION: Shape = Shape {
         "verify",
         "on",
         "on_timeout",
+        "leftovers",
     ],
     later: &[],
     elsewhere: &[
@@ -270,6 +272,7 @@ fn phase(name: PhaseName, step: Step) -> Phase {
         verify: step.verify,
         undo: None,
         read_only: false,
+        leftovers: step.leftovers,
     }
 }
 

@@ -300,7 +300,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Action, ArtifactVerb, OnTimeout, Phase, Place, Retry, WhichRelease};
+    use crate::model::{Action, ArtifactVerb, Leftovers, OnTimeout, Phase, Place, Retry, WhichRelease};
 
     const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -327,6 +327,7 @@ mod tests {
             verify: None,
             undo: None,
             read_only: true,
+            leftovers: Leftovers::Leave,
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     fault::code,
-    model::{Action, OnTimeout, Place, Repeat, Retry},
+    model::{Action, Leftovers, OnTimeout, Place, Repeat, Retry},
     text::{Mark, tree::Node},
 };
 
@@ -29,6 +29,7 @@ pub(super) struct Step {
     pub(super) on_timeout: OnTimeout,
     pub(super) retry: Retry,
     pub(super) verify: Option<Action>,
+    pub(super) leftovers: Leftovers,
 }
 
 pub(super) fn step(lint: &mut Lint<'_>, fields: &Fields<'_>, what: &str) -> Option<Step> {
@@ -50,6 +51,7 @@ pub(super) fn step(lint: &mut Lint<'_>, fields: &Fields<'_>, what: &str) -> Opti
         lint.choice(node, "on_timeout", &words, &[])
     });
     let retry = fields.or("retry", Retry::default(), |node| retry(lint, node));
+    let leftovers = leftovers(lint, fields, action.as_ref());
     let verify = fields.or("verify", None, |node| action::verify(lint, node).map(Some));
     if let (Some(timeout), Some(at)) = (timeout, fields.key("timeout")) {
         for check in action.iter().chain(verify.iter().flatten()) {
@@ -67,7 +69,27 @@ pub(super) fn step(lint: &mut Lint<'_>, fields: &Fields<'_>, what: &str) -> Opti
         on_timeout: on_timeout?,
         retry: retry?,
         verify: verify?,
+        leftovers: leftovers?,
     })
+}
+
+/// Only a program of the playbook's own leaves processes behind.
+fn leftovers(lint: &mut Lint<'_>, fields: &Fields<'_>, action: Option<&Action>) -> Option<Leftovers> {
+    let words = [
+        ("leave", Leftovers::Leave),
+        ("end", Leftovers::End),
+        ("fail", Leftovers::Fail),
+    ];
+    let rule = fields.or("leftovers", Leftovers::Leave, |node| {
+        lint.choice(node, "leftovers", &words, &[])
+    });
+    if let (Some(action), Some(at)) = (action, fields.key("leftovers"))
+        && !matches!(action, Action::Run(_))
+    {
+        let message = "`leftovers` is about processes that a program left running, and this runs none";
+        lint.fault(code::MISPLACED, at, message, "take it away, or do it by `run`");
+    }
+    rule
 }
 
 /// The coordinator speaks to load balancers and does nothing else; hosts do everything else.

@@ -82,6 +82,7 @@ fn phases(path: &[&str], turn: Turn, new: Option<&str>) -> Option<&'static str> 
         ([_, "read_only"], _) if new == Some("true") => Some("there is nothing to take back"),
         ([_, "when"], _) => Some("it is passed over on other hosts"),
         ([_, "on_timeout"], _) => Some("a timeout leads to something else"),
+        ([_, "leftovers"], _) => Some("something else becomes of processes that it leaves running"),
         (
             [
                 _,

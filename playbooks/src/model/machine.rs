@@ -90,6 +90,9 @@ pub struct Phase {
     pub undo: Option<PhaseName>,
     /// Changes nothing on the host, so there is nothing to take back.
     pub read_only: bool,
+    /// What becomes of processes that its program left running.
+    #[serde(default, skip_serializing_if = "Leftovers::are_left")]
+    pub leftovers: Leftovers,
 }
 
 /// Who runs a phase.
@@ -114,6 +117,25 @@ pub enum OnTimeout {
     Continue,
     /// The rollout holds for a person.
     Hold,
+}
+
+/// What becomes of processes that a phase's program left running when it ended. They are named in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leftovers {
+    /// They go on.
+    #[default]
+    Leave,
+    /// They are ended, and the phase is as its program's exit says.
+    End,
+    /// They are ended, and the phase has failed.
+    Fail,
+}
+
+impl Leftovers {
+    fn are_left(&self) -> bool {
+        *self == Self::Leave
+    }
 }
 
 /// Tries again after a failure.

@@ -1,7 +1,9 @@
 //! States, phases and operations, written out.
 
 use super::{action, item::Item};
-use crate::model::{Machine, Monitor, OnTimeout, Operation, Phase, Place, ReleaseGoal, Retry, State, Traffic};
+use crate::model::{
+    Action, Leftovers, Machine, Monitor, OnTimeout, Operation, Phase, Place, ReleaseGoal, Retry, State, Traffic,
+};
 
 pub(super) fn machine(machine: &Machine) -> Item {
     let Machine {
@@ -72,6 +74,7 @@ fn phase(phase: &Phase) -> Item {
         verify,
         undo,
         read_only,
+        leftovers,
     } = phase;
     let from = Item::List(from.iter().map(Item::text).collect()).filled();
     let mut map = Item::map()
@@ -91,11 +94,18 @@ fn phase(phase: &Phase) -> Item {
         OnTimeout::Continue => "continue",
         OnTimeout::Hold => "hold",
     };
+    let leftovers = match leftovers {
+        Leftovers::Leave => "leave",
+        Leftovers::End => "end",
+        Leftovers::Fail => "fail",
+    };
+    let leaves_any = matches!(action, Action::Run(_));
     map = map
         .with("on", Item::bare(on))
         .with_some("when", when.as_ref().map(Item::text))
         .with("timeout", Item::span(*timeout))
         .with("on_timeout", Item::bare(on_timeout))
+        .with_some("leftovers", leaves_any.then(|| Item::bare(leftovers)))
         .with("retry", retry_of(*retry))
         .with_some("verify", verify.as_ref().map(action::action))
         .with_some("undo", undo.as_ref().map(Item::text));

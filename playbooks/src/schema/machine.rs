@@ -100,6 +100,8 @@ struct Phase {
     when: Option<Condition>,
     /// What a timeout leads to. Default: fail.
     on_timeout: Option<OnTimeout>,
+    /// What becomes of processes that its `run` left running. Default: leave.
+    leftovers: Option<Leftovers>,
 }
 
 /// What an `undo` may name besides a phase. It puts a host back where the undone phase came from.
@@ -126,6 +128,8 @@ struct Compensation {
     when: Option<Condition>,
     /// What a timeout leads to. Default: fail.
     on_timeout: Option<OnTimeout>,
+    /// What becomes of processes that its `run` left running. Default: leave.
+    leftovers: Option<Leftovers>,
 }
 
 /// What changes nothing has nothing to take back.
@@ -158,6 +162,17 @@ enum OnTimeout {
     Continue,
     /// The rollout holds for a person.
     Hold,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Leftovers {
+    /// They go on; the report names them.
+    Leave,
+    /// They are ended, and the report names them.
+    End,
+    /// They are ended, and the phase has failed.
+    Fail,
 }
 
 /// Tries again after a failure.

@@ -51,6 +51,7 @@ fn lost(turn: &Turn<'_>, id: &RolloutId, host: &HostId) -> Vec<Record> {
         signal: None,
         message: format!("no report in time: {why}"),
         tail: String::new(),
+        leftovers: Vec::new(),
         standing: None,
     };
     decide::report::decide(turn.engine, turn.now, &report)

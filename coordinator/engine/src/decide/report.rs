@@ -40,6 +40,7 @@ pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record>
         signal: report.signal,
         message: report.message.clone(),
         tail: report.tail.clone(),
+        leftovers: report.leftovers.clone(),
         standing: stands.clone(),
         again,
         on_timeout: end.on_timeout(),

@@ -217,6 +217,7 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
             result,
             exit_code,
             message,
+            leftovers,
             again,
             ..
         } => {
@@ -226,6 +227,11 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
             } else {
                 format!(": {message}")
             };
+            let left = if leftovers.is_empty() {
+                String::new()
+            } else {
+                format!("; left running: {}", leftovers.join(", "))
+            };
             let again = again
                 .map(|again| format!("; again at {}", again.at))
                 .unwrap_or_default();
@@ -233,7 +239,7 @@ fn phase_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Rec
                 "phase_ended",
                 host,
                 phase,
-                format!("{}{code}{message}{again}", result.name().replace('_', " ")),
+                format!("{}{code}{message}{left}{again}", result.name().replace('_', " ")),
             )
         }
         _ => return None,

@@ -223,6 +223,7 @@ fn report(world: &mut World, chance: &mut Chance) {
             signal: None,
             message: String::new(),
             tail: String::new(),
+            leftovers: Vec::new(),
             standing: None,
         };
         let decision = world.event(Event::HostReported(again)).unwrap();

@@ -319,6 +319,7 @@ impl World {
             signal: None,
             message,
             tail,
+            leftovers: Vec::new(),
             standing,
         };
         self.event(Event::HostReported(report)).unwrap();
