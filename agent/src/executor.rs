@@ -35,6 +35,10 @@ pub trait Executor: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
+    /// The coordinator has welcomed this agent, its ledger is read, and a message has come after the welcome. Said once a
+    /// session.
+    fn proven(&self) {}
+
     /// The output that waits to be sent. None: this executor keeps none, and no stream is opened for it.
     fn outputs(&self) -> Option<Arc<Outputs>> {
         None

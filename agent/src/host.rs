@@ -65,6 +65,7 @@ use crate::{
     executor::{Executor, Work},
     order::{Action, Limits, Order, Outcome, PhaseResult, Prefetch, Probe, Run},
     output::{self, Outputs},
+    upgrade,
 };
 
 /// Where and as whom the host's work is done.
@@ -314,6 +315,12 @@ impl Executor for Host {
     async fn prefetch(&self, wanted: &Prefetch) -> Result<(), String> {
         let fetched = artifact::prefetch(&self.store, self.app_dir(&wanted.app), wanted).await;
         fetched.map_err(|error| error.to_string())
+    }
+
+    fn proven(&self) {
+        if let Err(error) = upgrade::prove(&self.settings.state_dir) {
+            tracing::error!(%error, "it cannot be written down that this agent is reached");
+        }
     }
 
     fn outputs(&self) -> Option<Arc<Outputs>> {

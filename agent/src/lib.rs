@@ -21,3 +21,4 @@ pub mod link;
 pub mod machine;
 pub mod order;
 pub mod output;
+pub mod upgrade;

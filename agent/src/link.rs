@@ -46,6 +46,8 @@ const SAVE_AGAIN: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// This host; the certificate says the same.
     pub host: HostId,
+    /// Of this agent; told in each Hello.
+    pub version: String,
     /// Where the coordinator is.
     pub coordinator: Coordinator,
     /// With this host's certificate. A new value (a renewed certificate) makes a new session; [`fixed`] for none ever.

@@ -8,6 +8,7 @@
 //!   of an attempt that runs or waits           nothing: it is under way
 //!   of an attempt that ended                   its report again, from the ledger
 //!   new, its app or all places taken           waits (bounded), dropped when the session ends
+//!   new, of the agent's own upgrade            waits for all that runs, and all others for it
 //!   new, the app not in `from_state`           refused, naming both; remembered
 //!   new                                        Running: saved, then begun
 //! an attempt is   Running -> Ended (saved, then reported) -> Acknowledged (bounded, the last of each rollout)
@@ -28,6 +29,7 @@ use crate::{
     executor::Work,
     ledger::{Attempt, Ledger, Progress},
     order::{Order, Outcome, PhaseResult, Report, Standing},
+    upgrade,
 };
 
 /// Attempts under way at once: one an app, and a host with more busy apps than this gains nothing from more at once.
@@ -347,17 +349,16 @@ impl Machine {
         }
     }
 
+    /// One attempt an app; and the agent's own upgrade alone, which nobody may keep waiting for ever.
     fn may_begin(&self, app: &App) -> bool {
-        let mut running = 0;
-        for attempt in &self.ledger.attempts {
-            if matches!(attempt.progress, Progress::Running(_)) {
-                running += 1;
-                if attempt.app == *app {
-                    return false;
-                }
-            }
+        let running = self.ledger.attempts.iter();
+        let running = running.filter(|attempt| matches!(attempt.progress, Progress::Running(_)));
+        let running: Vec<&App> = running.map(|attempt| &attempt.app).collect();
+        if is_own(app) {
+            return running.is_empty();
         }
-        running < RUNNING_MAX
+        let own_waits = self.waiting.iter().any(|order| is_own(&order.app));
+        !own_waits && running.len() < RUNNING_MAX && !running.iter().any(|busy| *busy == app || is_own(busy))
     }
 
     fn begin(&mut self, order: Arc<Order>, now: Time) {
@@ -514,6 +515,10 @@ impl Machine {
         let mut keep = keep.into_iter();
         self.ledger.attempts.retain(|_| keep.next().unwrap_or(true));
     }
+}
+
+fn is_own(app: &App) -> bool {
+    app.as_str() == upgrade::APP
 }
 
 const fn is_acknowledged(attempt: &Attempt) -> bool {

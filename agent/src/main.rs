@@ -10,15 +10,16 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use echelon_agent::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, Step},
     config::Config,
     facts::Facts,
     host::{self, Host},
     identity::{self, Identity},
     ledger::{Ledger, Progress},
     link,
+    upgrade::Upgrade,
 };
 use nix::unistd::Uid;
 use sd_notify::NotifyState;
@@ -30,13 +31,23 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// Of this binary. A build may call itself something else than its source does: two versions of one source are how an
+/// upgrade is tried out.
+const VERSION: &str = match option_env!("ECHELON_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let matches = Arguments::command().version(VERSION).get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let done = match arguments.command {
         // No runtime: one of these waits on every program that runs.
         Command::Supervise { unit, dir } => host::supervise(&dir, unit).context("nothing was run"),
         Command::Join { config, token } => join(&config, &token),
         Command::Run { config } => run(&config),
         Command::Status { config } => status(&config),
+        Command::Upgrade { config, step } => upgrade(&config, step),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -90,8 +101,13 @@ fn run(config: &Path) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .init();
-    let config = Config::load(config)?;
+    let path = config;
+    let config = Config::load(path)?;
+    if let Err(error) = upgrades(path, &config).become_chosen(std::env::args_os().skip(1)) {
+        tracing::error!(%error, "the package's own version runs, whatever was chosen");
+    }
     let _lock = lock(&config)?;
+    tracing::info!(version = VERSION, "the agent starts");
     let runtime = runtime()?;
     let ran = runtime.block_on(serve(&config));
     // Reads of slow disks are not waited for; programs go on under their supervisors.
@@ -111,6 +127,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let host = Host::open(host).context("the host's folders")?;
     let settings = link::Settings {
         host: config.host.clone(),
+        version: VERSION.to_owned(),
         coordinator: config.coordinator.clone(),
         tls: current,
         labels: config.labels.clone(),
@@ -164,6 +181,37 @@ async fn told_to_stop() -> &'static str {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",
     }
+}
+
+fn upgrades(path: &Path, config: &Config) -> Upgrade {
+    // What is said to systemd must mean the same to it.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Upgrade::new(config.state_dir.clone(), path, VERSION)
+}
+
+fn upgrade(path: &Path, step: Step) -> anyhow::Result<()> {
+    let upgrade = upgrades(path, &Config::load(path)?);
+    let mut out = io::stdout();
+    match step {
+        Step::Stage(binary) => writeln!(out, "version {} is staged", upgrade.stage(&binary.from)?)?,
+        Step::Switch { binary, within } => {
+            let version = upgrade.switch(&binary.from, within)?;
+            writeln!(out, "version {version} is on trial for {within}")?;
+        }
+        Step::Probe(binary) => writeln!(out, "version {} has been welcomed", upgrade.probe(&binary.from)?)?,
+        Step::Commit(binary) => writeln!(out, "version {} stays", upgrade.commit(&binary.from)?)?,
+        Step::Return(binary) => {
+            let gives_way = upgrade.give_way(&binary.from)?;
+            let said = if gives_way {
+                "the version before it runs again"
+            } else {
+                "it does not run"
+            };
+            writeln!(out, "{said}")?;
+        }
+        Step::Guard => upgrade.guard()?,
+    }
+    Ok(())
 }
 
 fn status(config: &Path) -> anyhow::Result<()> {

@@ -76,9 +76,22 @@ impl Binaries {
     /// # Errors
     /// As above.
     pub async fn build_with(others: &[&str]) -> anyhow::Result<Self> {
+        Self::build_as(None, others).await
+    }
+
+    /// The same, with agents that say that they are of this version. They stand in the place of the others until those are
+    /// built again.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn build_as(version: Option<&str>, others: &[&str]) -> anyhow::Result<Self> {
         let (folder, profile) = built_into()?;
         let mut build = cargo();
         build.args(["build", "--quiet", "--bins"]);
+        match version {
+            Some(version) => build.env("ECHELON_VERSION", version),
+            None => build.env_remove("ECHELON_VERSION"),
+        };
         // The testbed too: the same features as when cargo ran us, so nothing is built twice.
         let all = ["echelon-agent", "echelon-cli", "echelon-coordinator", "echelon-testbed"];
         for package in all.iter().chain(others) {

@@ -76,6 +76,7 @@ impl Fleet {
         for member in members {
             let settings = link::Settings {
                 host: member.host.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
                 coordinator: address.clone(),
                 tls: link::fixed(member.tls.clone()),
                 labels: BTreeMap::new(),

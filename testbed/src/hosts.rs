@@ -2,6 +2,7 @@
 //! a rollout of a real service over all of them. Needs root, debootstrap, systemd-nspawn and nftables. All is looked at from
 //! the outside: each host's systemd, its services' pages, its logs. Deliberately no part of a host is played.
 
+pub mod able;
 mod event;
 mod figure;
 mod machine;
@@ -11,6 +12,7 @@ mod root;
 mod scene;
 mod slot;
 mod tool;
+mod upgrade;
 
 use std::{
     process::ExitCode,
@@ -62,7 +64,7 @@ pub struct Arguments {
 /// # Errors
 /// Something is not as it has to be: what, and where to look.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    slot::must_be_root()?;
+    able::must_be().await?;
     if arguments.events && (arguments.datacenters < 4 || arguments.per_dc < 2) {
         bail!("--events strikes each of eight hosts in another way: give it 4 datacenters of 2 hosts");
     }
@@ -139,16 +141,23 @@ async fn tell(scene: &mut Scene, arguments: &Arguments) -> anyhow::Result<()> {
         );
         event::strike(scene).await?;
         scene.must_serve("1.1.0").await?;
+        screen::title(
+            4,
+            "The agents upgrade themselves, and go back from a version that hangs",
+        );
+        let next = upgrade::Next::build(&scene.binaries).await?;
+        upgrade::roll(scene, &next).await?;
+        scene.must_serve("1.1.0").await?;
     }
     if arguments.figures {
-        screen::title(4, "An agent that has nothing to do");
+        screen::title(5, "An agent that has nothing to do");
         figure::measure(scene).await?;
     }
     taken_away(scene).await
 }
 
 async fn taken_away(scene: &Scene) -> anyhow::Result<()> {
-    screen::title(5, "The agent is taken away from a host");
+    screen::title(6, "The agent is taken away from a host");
     if let Some(machine) = scene.machines.last() {
         package::purge(machine).await?;
         screen::good(format_args!("{}: purged; of the agent nothing is left", machine.name));

@@ -82,6 +82,7 @@ pub(super) async fn run<E: Executor>(agent: &mut Agent<E>, channel: Channel, sto
     let mut session = Session {
         outbox: agent.machine.reports().iter().map(wire::report).collect(),
         beat: None,
+        proven: false,
         heard: Instant::now(),
         spoke: Instant::now(),
         watches: HashMap::new(),
@@ -114,6 +115,8 @@ struct Session {
     outbox: VecDeque<AgentMessage>,
     /// The heartbeat of the Welcome. None: not welcomed yet.
     beat: Option<Duration>,
+    /// Said to the executor: something came after the Welcome, and the ledger is read.
+    proven: bool,
     heard: Instant,
     spoke: Instant,
     watches: HashMap<String, AbortHandle>,
@@ -184,6 +187,10 @@ impl Session {
     async fn hear<E: Executor>(&mut self, agent: &mut Agent<E>, message: CoordinatorMessage) {
         if self.beat.is_some() {
             self.heard = Instant::now();
+            if !self.proven && !agent.machine.is_closed() {
+                self.proven = true;
+                agent.executor.proven();
+            }
         }
         let input = match message.body {
             Some(Said::Welcome(welcome)) => {

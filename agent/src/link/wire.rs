@@ -86,7 +86,7 @@ pub(super) fn hello(settings: &Settings, machine: &Machine) -> wire::AgentMessag
     let facts = &settings.facts;
     message(Body::Hello(wire::Hello {
         protocol: limits::LINK_PROTOCOL,
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        agent_version: settings.version.clone(),
         labels: settings
             .labels
             .iter()

@@ -316,3 +316,26 @@ fn message_and_tail_are_held_to_what_the_link_promises() {
     assert_eq!(clipped.message.chars().count(), MESSAGE_CHARS_MAX);
     assert_eq!(clipped.tail, "x".repeat(TAIL_BYTES_MAX));
 }
+
+#[test]
+fn the_agents_own_upgrade_runs_alone_and_waits_for_what_runs() {
+    let mut machine = machine();
+    assert_eq!(give(&mut machine, ordered(order("r1", 1))), (vec![1], vec![]));
+    let own = order_for(crate::upgrade::APP, "r2", 2);
+    assert_eq!(give(&mut machine, ordered(own)), (vec![], vec![]), "a phase runs");
+    let other = order_for("api", "r3", 3);
+    assert_eq!(
+        give(&mut machine, ordered(other)),
+        (vec![], vec![]),
+        "the upgrade is not kept waiting for ever"
+    );
+    assert_eq!(give(&mut machine, ended("r1", 1, Outcome::done())).0, [2]);
+    assert_eq!(
+        give(&mut machine, ordered(order_for("db", "r4", 4))),
+        (vec![], vec![]),
+        "the upgrade runs"
+    );
+    let mut begun = give(&mut machine, ended("r2", 2, Outcome::done())).0;
+    begun.sort_unstable();
+    assert_eq!(begun, [3, 4]);
+}

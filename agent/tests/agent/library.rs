@@ -55,6 +55,7 @@ async fn settings(coordinator: &Coordinator, name: &str) -> Settings {
     let identity = Identity::from_pem(&pem).unwrap();
     Settings {
         host,
+        version: "0.1.0".to_owned(),
         coordinator: at,
         tls: link::fixed(identity::tls(roots, Some(&identity)).unwrap()),
         labels: BTreeMap::from([("name".parse().unwrap(), name.to_owned())]),

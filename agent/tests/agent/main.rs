@@ -19,3 +19,4 @@ mod secrets;
 mod servers;
 mod sessions;
 mod supervisors;
+mod upgrades;

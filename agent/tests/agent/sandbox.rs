@@ -62,6 +62,12 @@ impl Sandbox {
             .arg("--config")
             .arg(self.path("agent.toml"))
             .env("RUST_LOG", "echelon_agent=debug");
+        // What stands in for the host's own programs, where a test has put something there.
+        let tools = self.path("tools");
+        if tools.is_dir() {
+            let usual = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{usual}", tools.display()));
+        }
         command
     }
 

@@ -31,6 +31,7 @@ pub(super) fn hello(host: &HostId, hello: wire::Hello) -> Result<Hello, Status> 
         )));
     }
     bound::chars("hello.agent_version", &hello.agent_version, FACT_CHARS_MAX)?;
+    near(&hello.agent_version, env!("CARGO_PKG_VERSION"))?;
     bound::count("hello.standings", hello.standings.len(), STANDINGS_MAX, "entries")?;
     bound::count("hello.running", hello.running.len(), RUNNING_MAX, "entries")?;
     for running in hello.running {
@@ -47,6 +48,29 @@ pub(super) fn hello(host: &HostId, hello: wire::Hello) -> Result<Hello, Status> 
         facts: facts(hello.facts.unwrap_or_default())?,
         standings,
     })
+}
+
+/// Agents and coordinators are upgraded one after the other, so each talks to the minor version before its own and to the
+/// one after it, and to no other.
+fn near(agent: &str, own: &str) -> Result<(), Status> {
+    let refused = |why: &str| {
+        Err(Status::failed_precondition(format!(
+            "the agent is of version {agent:?}, this coordinator of {own}: {why}"
+        )))
+    };
+    match (minor(agent), minor(own)) {
+        (None, _) => refused("that is no version of an agent"),
+        (Some((of, agent)), Some((major, own))) if of != major || agent.abs_diff(own) > 1 => {
+            refused("they may be one minor version apart; upgrade the older of them, one minor version at a time")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `0.3.1` is minor version 3 of 0.
+fn minor(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 fn labels(said: std::collections::HashMap<String, String>) -> Result<BTreeMap<Label, String>, Status> {
@@ -205,6 +229,28 @@ mod tests {
         };
         assert_eq!(code(hello(&host(), said).map(drop)), tonic::Code::PermissionDenied);
         assert!(report(&host(), wire_report()).is_ok());
+    }
+
+    #[test]
+    fn an_agent_one_minor_version_apart_is_taken_either_way_and_no_other() {
+        for agent in ["1.3.0", "1.4.9", "1.4.0-rc.1", "1.5.2"] {
+            assert!(near(agent, "1.4.1").is_ok(), "{agent}");
+        }
+        for agent in ["1.2.9", "1.6.0", "0.4.1", "2.4.1"] {
+            let status = near(agent, "1.4.1").unwrap_err();
+            assert_eq!(status.code(), tonic::Code::FailedPrecondition);
+            assert!(
+                status.message().contains(agent) && status.message().contains("one minor version"),
+                "{status}"
+            );
+        }
+        assert!(near("", "1.4.1").unwrap_err().message().contains("no version"));
+        let far = wire::Hello {
+            agent_version: "99.0.0".into(),
+            ..wire_hello()
+        };
+        let status = hello(&host(), far).unwrap_err();
+        assert!(status.message().contains(env!("CARGO_PKG_VERSION")), "{status}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! said once, in each crate's `[package.metadata.deb]`: cargo-deb reads it, and the .rpm is made from the same list.
 //! Deliberately no signing and no repository: that is for who publishes them.
 
+pub mod artifact;
 pub mod deb;
 pub mod manifest;
 pub mod manual;
@@ -28,6 +29,19 @@ pub enum Format {
     Deb,
     /// Red Hat's, Fedora's and SUSE's
     Rpm,
+    /// The agent's, which the playbook agent-upgrade rolls out
+    Artifact,
+}
+
+impl Format {
+    /// Whether there is one of this product.
+    #[must_use]
+    pub fn is_of(self, product: Product) -> bool {
+        match self {
+            Self::Deb | Self::Rpm => true,
+            Self::Artifact => product == Product::Agent,
+        }
+    }
 }
 
 impl Built {
@@ -52,6 +66,8 @@ impl Built {
         match format {
             Format::Deb => deb::pack(self, product, out),
             Format::Rpm => rpm::pack(self, product, out),
+            Format::Artifact if format.is_of(product) => artifact::pack(self, out),
+            Format::Artifact => anyhow::bail!("{} is not rolled out as an artifact", product.name()),
         }
     }
 }

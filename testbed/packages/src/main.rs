@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
     };
     let out = arguments.out.unwrap_or_else(|| built.target.join("packages"));
     for product in products {
-        for format in &formats {
+        for format in formats.iter().filter(|format| format.is_of(product)) {
             let file = built.pack(product, *format, &out)?;
             writeln!(io::stdout(), "{}", file.display())?;
         }

@@ -25,7 +25,7 @@ fn make(product: &str) -> Made {
     }
     let mut packages = Command::new(env!("CARGO_BIN_EXE_echelon-packages"));
     packages
-        .args(["--no-build", "--only", product])
+        .args(["--no-build", "--format", "deb", "--format", "rpm", "--only", product])
         .env("CARGO_TARGET_DIR", folder.path());
     let said = packages.output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
@@ -232,4 +232,36 @@ fn lintian_finds_no_error() {
         let errors: Vec<_> = said.lines().filter(|line| line.starts_with("E: ")).collect();
         assert!(errors.is_empty(), "{errors:?}");
     }
+}
+
+#[test]
+fn the_artifact_of_an_agent_holds_its_binary_and_what_the_playbook_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("dist")).unwrap();
+    let binary = folder.path().join("dist/echelon-agent");
+    fs::write(&binary, "#!/bin/sh\necho echelon-agent 7.8.9\n").unwrap();
+    fs::set_permissions(&binary, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut packages = Command::new(env!("CARGO_BIN_EXE_echelon-packages"));
+    packages
+        .args(["--no-build", "--format", "artifact"])
+        .env("CARGO_TARGET_DIR", folder.path());
+    let said = packages.output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said = String::from_utf8(said.stdout).unwrap();
+    let file = folder.path().join("packages/echelon-agent-7.8.9.tar.gz");
+    assert_eq!(said.trim(), file.display().to_string(), "of the agent alone");
+    let held = ask("tar", &["--list", "--verbose", "--file"], &file).unwrap();
+    let held: Vec<_> = held
+        .lines()
+        .map(|line| (&line[..10], line.rsplit(' ').next().unwrap()))
+        .collect();
+    assert_eq!(
+        held,
+        [("-rwxr-xr-x", "bin/echelon-agent"), ("-rwxr-xr-x", "bin/upgrade")]
+    );
+    let playbook = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../playbooks/library/agent-upgrade.yaml"
+    ));
+    assert!(playbook.unwrap().contains("./current/bin/upgrade"));
 }

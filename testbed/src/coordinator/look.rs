@@ -1,10 +1,13 @@
 //! What a coordinator says of its fleet and its rollouts, as a viewer. Deliberately no change.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use echelon_cli::client::ask;
-use echelon_proto::wire::control::{GetRolloutRequest, ListHostsRequest, ListRolloutsRequest, Rollout};
+use echelon_proto::wire::control::{GetRolloutRequest, Host, ListHostsRequest, ListRolloutsRequest, Rollout};
 use tokio::time;
 
 use super::{Coordinator, Person};
@@ -41,15 +44,27 @@ impl Coordinator {
         missed.with_context(|| format!("{host} is not missed"))?
     }
 
+    /// The agent's version of each host that is attached, by its own word.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn versions(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let attached = self.hosts().await?.into_iter().filter(|host| host.attached);
+        Ok(attached.map(|host| (host.host, host.agent_version)).collect())
+    }
+
     async fn all_attached(&self) -> anyhow::Result<BTreeSet<String>> {
+        Ok(self.versions().await?.into_keys().collect())
+    }
+
+    async fn hosts(&self) -> anyhow::Result<Vec<Host>> {
         let mut client = self.client(Person::Carol).await?;
         let hosts = client
             .list_hosts(ask(ListHostsRequest::default()))
             .await?
             .into_inner()
             .hosts;
-        let attached = hosts.into_iter().filter(|host| host.attached);
-        Ok(attached.map(|host| host.host).collect())
+        Ok(hosts)
     }
 
     /// The newest rollout of an app.

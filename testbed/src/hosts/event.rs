@@ -98,10 +98,7 @@ impl Event {
 /// All of it, in one rollout.
 pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     super::push(&scene.coordinator, "endurance.yaml").await?;
-    scene.offer(APP, "1", &[Entry::program("bin/work", WORK)]).await?;
-    let words = ["start", APP, "--release", "1", "--playbook", APP, "--detach"];
-    scene.coordinator.cli(Person::Alice).must(&words).await?;
-    let rollout = scene.coordinator.newest(APP).await?.name;
+    let rollout = work(scene, "1").await?;
     let struck = try_join_all(scene.machines.iter_mut().map(|machine| {
         let (package, network, coordinator) = (&scene.package, &scene.network, &scene.coordinator);
         async move {
@@ -183,6 +180,40 @@ async fn until(machine: &Machine, line: &str) -> anyhow::Result<()> {
 fn log(machine: &Machine) -> Vec<String> {
     let text = machine.file(LOG).ok().and_then(|file| fs::read_to_string(file).ok());
     text.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// How often the program has come to its end on this host.
+pub(super) fn ends(machine: &Machine) -> usize {
+    log(machine).iter().filter(|line| line.starts_with("end")).count()
+}
+
+/// Until the program has begun on this host after so many ends, and is in the middle.
+pub(super) async fn begun_after(machine: &Machine, ends: usize) -> anyhow::Result<()> {
+    let looking = async {
+        loop {
+            let log = log(machine);
+            let last = log
+                .iter()
+                .rposition(|line| line.starts_with("begin"))
+                .unwrap_or_default();
+            let is_new = log[..last].iter().filter(|line| line.starts_with("end")).count() == ends;
+            if is_new && log[last..].iter().any(|line| line == MIDDLE) {
+                return;
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+    };
+    time::timeout(COMES_WITHIN, looking)
+        .await
+        .with_context(|| format!("on {} the program does not begin again", machine.name))
+}
+
+/// Rolls another release of the program out, and does not wait for it. Gives the rollout's name.
+pub(super) async fn work(scene: &Scene, release: &str) -> anyhow::Result<String> {
+    scene.offer(APP, release, &[Entry::program("bin/work", WORK)]).await?;
+    let words = ["start", APP, "--release", release, "--playbook", APP, "--detach"];
+    scene.coordinator.cli(Person::Alice).must(&words).await?;
+    Ok(scene.coordinator.newest(APP).await?.name)
 }
 
 async fn killed(machine: &Machine) -> anyhow::Result<()> {

@@ -43,6 +43,7 @@ pub(super) struct Scene {
     pub(super) network: Network,
     /// As it was installed on all of them.
     pub(super) package: PathBuf,
+    pub(super) binaries: Binaries,
     slot: Slot,
     place: Place,
 }
@@ -84,6 +85,7 @@ impl Scene {
             origin,
             network,
             package,
+            binaries,
             slot,
             place,
         };

@@ -181,7 +181,7 @@ async fn install(host: &Host, key: &str, body: &[u8]) -> anyhow::Result<Outcome>
         from_state: None,
         guards: Vec::new(),
         variables: Default::default(),
-            leftovers: Default::default(),
+        leftovers: Default::default(),
     };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let work = Work {
