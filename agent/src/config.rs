@@ -14,7 +14,7 @@ use echelon_proto::{
 };
 use serde::Deserialize;
 
-use crate::{host, identity::Place, ledger::Store, link::Coordinator};
+use crate::{facts::Facts, host, identity::Place, ledger::Store, link::Coordinator};
 
 /// What the file says.
 #[derive(Debug, Clone)]
@@ -207,6 +207,16 @@ impl Config {
     #[must_use]
     pub fn store(&self) -> Store {
         Store::File(self.state_dir.join("ledger"))
+    }
+
+    /// What this host is.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let folders = [("state", self.state_dir.clone()), ("apps", self.apps_dir.clone())];
+        Facts {
+            folders: folders.into(),
+            ..Facts::read()
+        }
     }
 
     /// How the host's work is done; `agent` is the binary that supervises programs.

@@ -1,7 +1,7 @@
 //! The seam between the agent's protocol (link, machine, ledger) and what is done on a host. It has two real forms: the
 //! host itself (`host::Host`) and the testbed's fleet of thousands in one process. Deliberately no behaviour.
 
-use std::{future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use echelon_proto::Time;
 
@@ -38,6 +38,11 @@ pub trait Executor: Send + Sync + 'static {
     /// The coordinator has welcomed this agent, its ledger is read, and a message has come after the welcome. Said once a
     /// session.
     fn proven(&self) {}
+
+    /// What can be measured of the host now: name to value. Empty: this executor measures nothing.
+    fn measure(&self) -> impl Future<Output = BTreeMap<String, f64>> + Send {
+        std::future::ready(BTreeMap::new())
+    }
 
     /// The output that waits to be sent. None: this executor keeps none, and no stream is opened for it.
     fn outputs(&self) -> Option<Arc<Outputs>> {

@@ -23,6 +23,7 @@ mod fetch;
 mod file;
 mod guard;
 mod limits;
+mod measure;
 mod poll;
 mod process;
 mod program;
@@ -53,6 +54,7 @@ use self::{
     credentials::Credentials,
     fetch::Store,
     file::Files,
+    measure::Meter,
     program::{End, Program, Spec},
     release::Releases,
     runs::Runs,
@@ -126,6 +128,7 @@ pub struct Host {
     /// For checks: follows nothing, goes through no proxy.
     client: reqwest::Client,
     probes: AtomicU64,
+    meter: Arc<Meter>,
 }
 
 impl Host {
@@ -157,6 +160,10 @@ impl Host {
             files: Arc::default(),
             store: Store::open(store.clone(), settings.artifacts.clone()).map_err(named(&store))?,
             client: client(checks)?,
+            meter: Arc::new(Meter::new([
+                ("state", settings.state_dir.clone()),
+                ("apps", settings.apps_dir.clone()),
+            ])),
             settings,
             probes: AtomicU64::new(0),
         })
@@ -321,6 +328,13 @@ impl Executor for Host {
         if let Err(error) = upgrade::prove(&self.settings.state_dir) {
             tracing::error!(%error, "it cannot be written down that this agent is reached");
         }
+    }
+
+    async fn measure(&self) -> BTreeMap<String, f64> {
+        let meter = self.meter.clone();
+        // A disk that does not answer holds a thread of its own, not the session's.
+        let measured = tokio::task::spawn_blocking(move || meter.read());
+        measured.await.unwrap_or_default()
     }
 
     fn outputs(&self) -> Option<Arc<Outputs>> {

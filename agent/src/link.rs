@@ -6,6 +6,7 @@ mod backoff;
 mod dial;
 mod enroll;
 mod output;
+mod samples;
 mod session;
 mod wire;
 
@@ -38,6 +39,9 @@ use crate::{
     order::{Outcome, PhaseResult, Report},
 };
 
+/// How often what was measured is told: often enough for a judge that looks over minutes, and some 20 bytes a second.
+pub const SAMPLE_EVERY: Duration = Duration::from_secs(15);
+
 /// How often a ledger that could not be saved is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -56,6 +60,8 @@ pub struct Settings {
     pub labels: BTreeMap<Label, String>,
     /// Told in each Hello.
     pub facts: Arc<Facts>,
+    /// How often what was measured is told. [`SAMPLE_EVERY`], but for tests.
+    pub sample_every: Duration,
 }
 
 /// A TLS configuration that never changes.

@@ -14,7 +14,6 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use echelon_agent::{
     arguments::{Arguments, Command, Step},
     config::Config,
-    facts::Facts,
     host::{self, Host},
     identity::{self, Identity},
     ledger::{Ledger, Progress},
@@ -131,7 +130,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         coordinator: config.coordinator.clone(),
         tls: current,
         labels: config.labels.clone(),
-        facts: Arc::new(Facts::read()),
+        facts: Arc::new(config.facts()),
+        sample_every: link::SAMPLE_EVERY,
     };
     let stop = CancellationToken::new();
     // Ready although not attached: a host must boot while its coordinator is away.

@@ -13,6 +13,7 @@ mod plans;
 mod playbooks;
 mod releases;
 mod rollouts;
+mod samples;
 pub mod status;
 
 use std::{pin::Pin, sync::Arc};
@@ -31,6 +32,7 @@ use crate::{
     listen::ConnectInfo,
     output::Output,
     pki::Identity,
+    samples::Samples,
 };
 
 use permission::Guarded;
@@ -41,6 +43,7 @@ pub struct Control {
     inbox: Inbox,
     reader: Reader,
     outputs: Arc<Output>,
+    samples: Arc<Samples>,
     /// True once the process is about to end: streams end then.
     stopping: watch::Receiver<bool>,
 }
@@ -53,11 +56,18 @@ pub type Service = Guarded<control_server::ControlServer<Control>>;
 impl Control {
     /// With everything it reads from and hands on to.
     #[must_use]
-    pub fn new(inbox: Inbox, reader: Reader, outputs: Arc<Output>, stopping: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        inbox: Inbox,
+        reader: Reader,
+        outputs: Arc<Output>,
+        samples: Arc<Samples>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             inbox,
             reader,
             outputs,
+            samples,
             stopping,
         }
     }
@@ -208,6 +218,12 @@ impl control_server::Control for Control {
     }
     async fn get_host(&self, r: Request<wire::GetHostRequest>) -> Answer<wire::Host> {
         hosts::get(self, &r.into_inner()).map(Response::new)
+    }
+    async fn read_samples(&self, r: Request<wire::ReadSamplesRequest>) -> Answer<wire::ReadSamplesResponse> {
+        samples::read(self, &r.into_inner()).map(Response::new)
+    }
+    async fn label_host(&self, r: Request<wire::LabelHostRequest>) -> Answer<wire::Host> {
+        hosts::label(self, person(&r)?, r.into_inner()).await.map(Response::new)
     }
     async fn create_join_token(&self, r: Request<wire::CreateJoinTokenRequest>) -> Answer<wire::JoinToken> {
         hosts::token(self, person(&r)?, r.into_inner()).await.map(Response::new)

@@ -11,5 +11,6 @@ pub mod listen;
 pub mod output;
 pub mod pki;
 pub mod runner;
+pub mod samples;
 pub mod serve;
 pub mod sessions;

@@ -12,7 +12,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use echelon_engine::Event;
 use echelon_proto::{
-    Digest, HostId, limits,
+    Digest, HostId, Time, limits,
     wire::link::{
         AgentMessage, CoordinatorMessage, JoinRequest, JoinResponse, OutputAck, OutputChunk, RenewRequest,
         agent_message::Body, link_server,
@@ -29,6 +29,7 @@ use crate::{
     output::Output,
     pki::{Authority, HostCertificate, Identity, Token},
     runner::dispatch::Dispatch,
+    samples::Samples,
     sessions::{Closed, Guard, Item, Sessions},
 };
 
@@ -46,6 +47,7 @@ pub struct Link {
     sessions: Arc<Sessions>,
     dispatch: Arc<Dispatch>,
     outputs: Arc<Output>,
+    samples: Arc<Samples>,
     authority: Arc<Authority>,
     signing: Semaphore,
 }
@@ -61,6 +63,7 @@ impl Link {
         sessions: Arc<Sessions>,
         dispatch: Arc<Dispatch>,
         outputs: Arc<Output>,
+        samples: Arc<Samples>,
         authority: Arc<Authority>,
     ) -> Self {
         Self {
@@ -69,6 +72,7 @@ impl Link {
             sessions,
             dispatch,
             outputs,
+            samples,
             authority,
             signing: Semaphore::new(SIGNING_MAX),
         }
@@ -191,6 +195,7 @@ impl link_server::Link for Link {
             guard,
             inbound,
             inbox: self.inbox.clone(),
+            samples: self.samples.clone(),
             heartbeat_ms,
         };
         Ok(Response::new(Box::pin(futures::stream::try_unfold(talk, Talk::next))))
@@ -235,6 +240,7 @@ struct Talk {
     guard: Guard,
     inbound: Streaming<AgentMessage>,
     inbox: Inbox,
+    samples: Arc<Samples>,
     heartbeat_ms: u32,
 }
 
@@ -272,6 +278,11 @@ impl Talk {
         let (event, report) = match message.body {
             // Nothing is prefetched yet, so nobody waits for the other.
             None | Some(Body::Heartbeat(_) | Body::Prefetched(_)) => return Ok(()),
+            Some(Body::Samples(samples)) => {
+                let at = Time(u64::try_from(samples.at_ms).unwrap_or(0));
+                self.samples.take(session.host(), at, samples.values, wall());
+                return Ok(());
+            }
             Some(Body::Hello(_)) => return Err(Status::invalid_argument("a second Hello in one session")),
             Some(Body::Report(report)) => {
                 let sequence = report.sequence;

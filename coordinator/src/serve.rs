@@ -27,6 +27,7 @@ use crate::{
         notify::Notify,
         webhook::{self, Patience, Webhook},
     },
+    samples::Samples,
     sessions::Sessions,
 };
 
@@ -170,15 +171,17 @@ impl House {
         } = self;
         let Running { reader, mut ended, .. } = running;
         let (stopping, is_stopping) = watch::channel(false);
+        let samples = Arc::new(Samples::default());
         let link = Link::new(
             inbox.clone(),
             reader.clone(),
             sessions.clone(),
             dispatch,
             outputs.clone(),
+            samples.clone(),
             authority,
         );
-        let control = Control::new(inbox.clone(), reader, outputs, is_stopping.clone());
+        let control = Control::new(inbox.clone(), reader, outputs, samples, is_stopping.clone());
         let mut faces = JoinSet::new();
         faces.spawn(face::agents(link, agents, is_stopping.clone()));
         faces.spawn(face::people(control, people, is_stopping).await?);

@@ -81,6 +81,7 @@ impl Fleet {
                 tls: link::fixed(member.tls.clone()),
                 labels: BTreeMap::new(),
                 facts: facts.clone(),
+                sample_every: link::SAMPLE_EVERY,
             };
             let executor = Arc::new(Timed(phase_time.clone()));
             fleet

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,7 +25,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 
-use super::{Agent, dial, output, wire};
+use super::{
+    Agent, dial, output,
+    samples::{self, Latencies},
+    wire,
+};
 use crate::{
     executor::Executor,
     machine::Input,
@@ -33,7 +38,7 @@ use crate::{
 
 /// Messages handed to HTTP/2 and not yet taken: enough to keep it busy, the rest waits in the outbox.
 const OUTBOUND: usize = 16;
-/// Answers of watches and prefetches that wait: a full channel only delays the next question.
+/// Answers of watches and prefetches, and samples, that wait: a full channel only delays the next question.
 const ANSWERS: usize = 16;
 /// Watches at once: a host has few apps, and each has few probes.
 const WATCHES_MAX: usize = 64;
@@ -89,6 +94,7 @@ pub(super) async fn run<E: Executor>(agent: &mut Agent<E>, channel: Channel, sto
         prefetches: Vec::new(),
         tasks: JoinSet::new(),
         health_tx,
+        latencies: Arc::default(),
         channel,
     };
     let ended = session.talk(agent, (tx, inbound), health, stop).await;
@@ -124,6 +130,7 @@ struct Session {
     /// Of this session only: watches, prefetches and output. They end with it.
     tasks: JoinSet<()>,
     health_tx: mpsc::Sender<AgentMessage>,
+    latencies: Arc<Latencies>,
     channel: Channel,
 }
 
@@ -229,6 +236,10 @@ impl Session {
         if let Some(outputs) = agent.executor.outputs() {
             self.tasks.spawn(output::send(self.channel.clone(), outputs));
         }
+        let (executor, latencies) = (agent.executor.clone(), self.latencies.clone());
+        let every = agent.settings.sample_every;
+        self.tasks
+            .spawn(samples::send(executor, latencies, every, self.health_tx.clone()));
     }
 
     fn watch<E: Executor>(&mut self, agent: &Agent<E>, watch: echelon_proto::wire::link::Watch) {
@@ -243,9 +254,12 @@ impl Session {
             Ok(_) => return self.unwatchable(name, format!("this host watches {WATCHES_MAX} probes already")),
             Err(why) => return self.unwatchable(name, format!("the probe cannot be read: {why}")),
         };
-        let task = self
-            .tasks
-            .spawn(observe(agent.executor.clone(), watch, self.health_tx.clone()));
+        let task = self.tasks.spawn(observe(
+            agent.executor.clone(),
+            watch,
+            self.latencies.clone(),
+            self.health_tx.clone(),
+        ));
         self.watches.insert(name, task);
     }
 
@@ -279,14 +293,21 @@ impl Session {
 }
 
 /// Asks over and over; tells the first answer and each change.
-async fn observe<E: Executor>(executor: std::sync::Arc<E>, watch: Watch, health: mpsc::Sender<AgentMessage>) {
+async fn observe<E: Executor>(
+    executor: Arc<E>,
+    watch: Watch,
+    latencies: Arc<Latencies>,
+    health: mpsc::Sender<AgentMessage>,
+) {
     let mut told = None;
     let mut failures = 0_u32;
     let mut ticks = time::interval(watch.every.duration());
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        let asked = Instant::now();
         let probe = executor.probe(&watch.probe).await;
+        latencies.took(&watch.name, asked.elapsed());
         failures = if probe.healthy { 0 } else { failures.saturating_add(1) };
         // One slow answer is no outage: unhealthy is said only after several.
         if told == Some(probe.healthy) || (!probe.healthy && failures < watch.unhealthy_after) {
@@ -301,7 +322,7 @@ async fn observe<E: Executor>(executor: std::sync::Arc<E>, watch: Watch, health:
 
 /// Once, and tells.
 async fn prefetch<E: Executor>(
-    executor: std::sync::Arc<E>,
+    executor: Arc<E>,
     wanted: order::Prefetch,
     asked: Prefetch,
     answers: mpsc::Sender<AgentMessage>,

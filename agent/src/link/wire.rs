@@ -6,13 +6,14 @@ mod action;
 use std::{collections::BTreeMap, fmt::Display};
 
 use echelon_proto::{
-    App, Fence, HostId, PhaseName, ReleaseName, RolloutId, Span, StateName, limits,
+    App, Fence, HostId, PhaseName, ReleaseName, RolloutId, Span, StateName, Time, limits,
     wire::link::{self as wire, agent_message::Body},
 };
 
 use self::action::{action_in, question_in};
 use super::Settings;
 use crate::{
+    facts::Disk,
     machine::{Input, Machine},
     order,
 };
@@ -98,11 +99,20 @@ pub(super) fn hello(settings: &Settings, machine: &Machine) -> wire::AgentMessag
             architecture: facts.architecture.clone(),
             cores: facts.cores,
             memory_bytes: facts.memory_bytes,
+            disks: facts.disks().map(disk).collect(),
         }),
         standings: machine.standings().map(standing_out).collect(),
         term: machine.term(),
         running: machine.running().map(fence_out).collect(),
     }))
+}
+
+fn disk((folder, disk): (&str, Disk)) -> wire::Disk {
+    wire::Disk {
+        folder: folder.to_owned(),
+        total_bytes: disk.total,
+        free_bytes: disk.free,
+    }
 }
 
 pub(super) fn message(body: Body) -> wire::AgentMessage {
@@ -144,6 +154,13 @@ pub(super) fn health(watch: String, probe: order::Probe) -> wire::AgentMessage {
         watch,
         healthy: probe.healthy,
         message: message_text,
+    }))
+}
+
+pub(super) fn samples(at: Time, values: BTreeMap<String, f64>) -> wire::AgentMessage {
+    message(Body::Samples(wire::Samples {
+        at_ms: i64::try_from(at.0).unwrap_or(i64::MAX),
+        values: values.into_iter().collect(),
     }))
 }
 

@@ -16,7 +16,7 @@ use std::{
 
 use echelon_proto::wire::link::{
     AgentMessage, CoordinatorMessage, Fence, Health, Hello, JoinRequest, JoinResponse, Order, OutputAck, OutputChunk,
-    Prefetch, Prefetched, RenewRequest, Report, ReportAck, Watch, Welcome,
+    Prefetch, Prefetched, RenewRequest, Report, ReportAck, Samples, Watch, Welcome,
     agent_message::Body,
     coordinator_message::Body as Say,
     link_server::{Link, LinkServer},
@@ -51,6 +51,7 @@ pub(crate) enum Heard {
     Report(Report),
     Health(Health),
     Prefetched(Prefetched),
+    Samples(Samples),
     Gone,
 }
 
@@ -256,6 +257,14 @@ impl Coordinator {
         loop {
             if let Heard::Prefetched(prefetched) = self.hear().await {
                 return prefetched;
+            }
+        }
+    }
+
+    pub(crate) async fn samples(&mut self) -> Samples {
+        loop {
+            if let Heard::Samples(samples) = self.hear().await {
+                return samples;
             }
         }
     }
@@ -491,6 +500,7 @@ async fn listen(shared: Arc<Shared>, tx: Answer, mut messages: Streaming<AgentMe
             Some(Body::Report(report)) => Heard::Report(report),
             Some(Body::Health(health)) => Heard::Health(health),
             Some(Body::Prefetched(prefetched)) => Heard::Prefetched(prefetched),
+            Some(Body::Samples(samples)) => Heard::Samples(samples),
             Some(Body::Heartbeat(_)) => {
                 shared.beats.fetch_add(1, Ordering::SeqCst);
                 continue;

@@ -17,7 +17,10 @@ use echelon_agent::{
     link::{self, Coordinator as At, Settings},
     order::{Action, Outcome, Probe},
 };
-use echelon_proto::{HostId, wire::link::PhaseResult};
+use echelon_proto::{
+    HostId,
+    wire::link::{PhaseResult, Watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -38,7 +41,12 @@ impl Executor for MadeUp {
         Outcome::done()
     }
 
+    async fn measure(&self) -> BTreeMap<String, f64> {
+        BTreeMap::from([("load".to_owned(), 0.5)])
+    }
+
     async fn probe(&self, _: &Action) -> Probe {
+        tokio::time::sleep(Duration::from_millis(5)).await;
         Probe {
             healthy: true,
             message: String::new(),
@@ -60,6 +68,7 @@ async fn settings(coordinator: &Coordinator, name: &str) -> Settings {
         tls: link::fixed(identity::tls(roots, Some(&identity)).unwrap()),
         labels: BTreeMap::from([("name".parse().unwrap(), name.to_owned())]),
         facts: Arc::new(Facts::default()),
+        sample_every: link::SAMPLE_EVERY,
     }
 }
 
@@ -106,6 +115,44 @@ async fn a_bug_of_an_executor_is_a_lost_phase_and_not_an_app_that_is_busy_for_ev
         assert_eq!(coordinator.report().await.result(), wanted);
     }
     assert_eq!(executor.begun.load(Ordering::SeqCst), 3);
+    stop.cancel();
+    tokio::time::timeout(SOON, agent)
+        .await
+        .expect("it stops when told")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_measured_is_told_with_the_time_that_probes_take() {
+    let mut coordinator = Coordinator::start().await;
+    let (stop, executor) = (CancellationToken::new(), Arc::new(MadeUp::default()));
+    let settings = Settings {
+        sample_every: Duration::from_millis(100),
+        ..settings(&coordinator, "h1").await
+    };
+    let agent = tokio::spawn(link::run(settings, Store::Memory, executor, stop.clone()));
+    coordinator.attached().await;
+    let first = coordinator.samples().await;
+    assert_eq!(first.values, [("load".to_owned(), 0.5)].into());
+    coordinator
+        .watch(Watch {
+            watch: "r1/health".to_owned(),
+            probe: order(1, "true").action,
+            every_ms: 100,
+            unhealthy_after: 1,
+        })
+        .await;
+    let told = async {
+        loop {
+            let samples = coordinator.samples().await;
+            assert!(samples.at_ms > first.at_ms, "its clock goes on");
+            if let Some(took) = samples.values.get("probe_ms/r1/health") {
+                return *took;
+            }
+        }
+    };
+    let took = tokio::time::timeout(SOON, told).await.expect("the watch is measured");
+    assert!(took >= 5.0, "{took} ms");
     stop.cancel();
     tokio::time::timeout(SOON, agent)
         .await

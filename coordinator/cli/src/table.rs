@@ -1,7 +1,7 @@
 //! Lists and things as tables for the eye. Which columns a thing has is said here, in one place a thing.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use echelon_proto::wire::control::{Host, Plan, PlannedLane, Playbook, Release, Rollout};
+use echelon_proto::wire::control::{Host, Plan, PlannedLane, Playbook, Release, Rollout, Sample};
 use jiff::Timestamp;
 
 use crate::{
@@ -163,6 +163,7 @@ impl Row for Host {
         "VERSION",
         "LABELS",
         "FACTS",
+        "SAMPLES",
     ];
     const NARROW: usize = 7;
 
@@ -191,7 +192,24 @@ impl Row for Host {
             self.agent_version.clone(),
             pairs(&self.labels),
             pairs(&self.facts),
+            measured(&self.samples),
         ]
+    }
+}
+
+/// The newest measurements, and when the last of them was.
+fn measured(samples: &[Sample]) -> String {
+    let values: Vec<_> = samples
+        .iter()
+        .map(|sample| format!("{}={:.1}", sample.name, sample.value))
+        .collect();
+    let newest = samples
+        .iter()
+        .filter_map(|sample| sample.time.as_ref())
+        .max_by_key(|time| (time.seconds, time.nanos));
+    match newest {
+        Some(time) => format!("{} at {}", values.join(","), when::shown(Some(time))),
+        None => values.join(","),
     }
 }
 

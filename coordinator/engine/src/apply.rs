@@ -26,6 +26,7 @@ pub(crate) fn apply(engine: &mut Engine, now: Time, record: &Record) {
         | Record::HostJoined { .. }
         | Record::HostAttached { .. }
         | Record::HostDetached { .. }
+        | Record::HostLabelled { .. }
         | Record::MonitorChanged { .. } => fleet::apply(engine, now, record),
         Record::ReleaseCreated { artifact, by } => {
             let mut releases = engine.state.releases.get(&artifact.app).cloned().unwrap_or_default();

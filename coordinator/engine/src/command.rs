@@ -37,6 +37,13 @@ pub enum Command {
         /// What it grants.
         grant: Grant,
     },
+    /// Give a host labels, or (`None`) take them away.
+    LabelHost {
+        /// Which.
+        host: HostId,
+        /// What changes; others stay as they are.
+        labels: BTreeMap<Label, Option<String>>,
+    },
 }
 
 /// One version of an app, and where its files are.

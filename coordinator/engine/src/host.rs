@@ -17,10 +17,16 @@ pub struct Host {
     pub datacenter: Datacenter,
     /// By its join token.
     pub pool: Pool,
-    /// By its join token, and over them those of its agent.
+    /// By its join token, over them those that people gave it since, over them those of its agent.
     pub labels: BTreeMap<Label, String>,
     /// Those of its join token alone.
     pub granted: BTreeMap<Label, String>,
+    /// What people gave it since, or (`None`) took away.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assigned: BTreeMap<Label, Option<String>>,
+    /// Those of its agent's config alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<Label, String>,
     /// Of its agent; empty before it has attached for the first time.
     pub version: String,
     /// What its agent said of the machine.
@@ -119,6 +125,29 @@ impl Host {
     #[must_use]
     pub fn is_lost(&self, now: Time, unreachable_after: Span) -> bool {
         !self.is_attached() && now.since(self.since) >= unreachable_after
+    }
+
+    /// Its agent says which labels its config has.
+    pub(crate) fn tell(&mut self, told: BTreeMap<Label, String>) {
+        self.labels = self.granted.clone();
+        for (label, given) in &self.assigned {
+            match given {
+                Some(value) => self.labels.insert(label.clone(), value.clone()),
+                None => self.labels.remove(label),
+            };
+        }
+        self.labels.extend(told.clone());
+        self.told = told;
+    }
+
+    /// A person gives it a label, or takes it away. Only this label changes: what a host had that has not attached since
+    /// labels are kept apart stays.
+    pub(crate) fn assign(&mut self, label: &Label, given: Option<&String>) {
+        self.assigned.insert(label.clone(), given.cloned());
+        match self.told.get(label).or(given) {
+            Some(value) => self.labels.insert(label.clone(), value.clone()),
+            None => self.labels.remove(label),
+        };
     }
 
     /// The app stands elsewhere, or as before. What a monitor saw of a state that it has left is over, also when it is back.

@@ -91,7 +91,7 @@ pub(crate) fn heard(engine: &Engine, host: &HostId, watch: &str, healthy: bool, 
 /// Asks again which monitors are owed where the record can have changed that.
 pub(crate) fn refresh(engine: &mut Engine, record: &Record) {
     let pairs: Vec<(HostId, App)> = match record {
-        Record::HostAttached { host, .. } => of_host(&engine.state, host),
+        Record::HostAttached { host, .. } | Record::HostLabelled { host, .. } => of_host(&engine.state, host),
         Record::PhaseStarted { rollout, host, .. }
         | Record::PhaseEnded { rollout, host, .. }
         | Record::HostSettled { rollout, host, .. } => {

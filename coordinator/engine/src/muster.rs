@@ -78,6 +78,7 @@ impl Muster {
             Record::HostJoined { host, .. }
             | Record::HostAttached { host, .. }
             | Record::HostDetached { host }
+            | Record::HostLabelled { host, .. }
             | Record::MonitorChanged { host, .. } => {
                 self.look_at_host(state, host);
             }

@@ -1,12 +1,15 @@
 //! What was decided: the only thing the journal holds and the only thing that changes state. A record says everything
 //! that follows from it, so that applying it needs no policy: a later version of the policy must not change the past.
 
+use std::collections::BTreeMap;
+
 use echelon_playbooks::{
     Playbook,
     model::{OnTimeout, Rule},
 };
 use echelon_proto::{
-    App, Datacenter, Digest, GateName, HostId, Person, PhaseName, PlanId, ReleaseName, RequestId, RolloutId, Time,
+    App, Datacenter, Digest, GateName, HostId, Label, Person, PhaseName, PlanId, ReleaseName, RequestId, RolloutId,
+    Time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +48,12 @@ pub enum Record {
     HostAttached { host: HostId, session: u64, hello: Hello },
     /// Its session ended.
     HostDetached { host: HostId },
+    /// It has these labels, or (`None`) has them no longer.
+    HostLabelled {
+        host: HostId,
+        labels: BTreeMap<Label, Option<String>>,
+        by: Person,
+    },
 
     /// A release is known.
     ReleaseCreated { artifact: Artifact, by: Person },
@@ -323,6 +332,7 @@ impl Record {
             | Self::HostJoined { .. }
             | Self::HostAttached { .. }
             | Self::HostDetached { .. }
+            | Self::HostLabelled { .. }
             | Self::MonitorChanged { .. }
             | Self::ReleaseCreated { .. }
             | Self::PlaybookPushed { .. }

@@ -7,6 +7,8 @@ mod capacity;
 mod chaos;
 #[path = "engine/desired.rs"]
 mod desired;
+#[path = "engine/labels.rs"]
+mod labels;
 #[path = "engine/older.rs"]
 mod older;
 #[path = "engine/rules.rs"]

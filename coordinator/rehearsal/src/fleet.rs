@@ -331,6 +331,8 @@ pub(crate) fn seat(hosts: &[Host], machine: &Machine, app: &App, now: Time) -> S
             pool: host.pool.clone(),
             labels: host.labels.clone(),
             granted: host.labels.clone(),
+            assigned: BTreeMap::new(),
+            told: BTreeMap::new(),
             version: String::new(),
             facts: BTreeMap::new(),
             session: host.attached.then_some(session),

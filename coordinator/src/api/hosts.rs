@@ -11,7 +11,7 @@ use echelon_playbooks::selector::Selector;
 use echelon_proto::{App, Datacenter, HostId, Label, Person, Pool, Time, limits, wire::control as wire};
 use tonic::Status;
 
-use super::{Control, convert, field, page::Page, status};
+use super::{Control, convert, field, page::Page, samples, status};
 use crate::pki::Token;
 
 /// A selector's text, in characters.
@@ -33,15 +33,8 @@ pub(super) fn list(control: &Control, request: &wire::ListHostsRequest) -> Resul
 }
 
 pub(super) fn get(control: &Control, request: &wire::GetHostRequest) -> Result<wire::Host, Status> {
-    let [id] = field::resource("hosts/{host}", &request.name)?;
-    let id = field::parsed("name", HostId::new(id))?;
-    let (state, now) = control.latest();
-    let host = state.hosts.get(&id).map(|host| to_wire(&state, host, now));
-    host.ok_or_else(|| {
-        status::not_found(&format!(
-            "no host {id} has ever joined; `echelon host list` shows those that have"
-        ))
-    })
+    let id = named(&request.name)?;
+    shown(control, &control.latest().0, &id)
 }
 
 pub(super) async fn token(
@@ -68,6 +61,57 @@ pub(super) async fn token(
         token: token.reveal().to_owned(),
         expire_time: expires.map(convert::stamp),
     })
+}
+
+pub(super) async fn label(
+    control: &Control,
+    by: Person,
+    request: wire::LabelHostRequest,
+) -> Result<wire::Host, Status> {
+    let host = named(&request.name)?;
+    let set = labels(request.set)?
+        .into_iter()
+        .map(|(label, value)| (label, Some(value)));
+    let mut changes: BTreeMap<_, _> = set.collect();
+    field::at_most("remove", request.remove.len(), limits::LABELS_MAX, "entries")?;
+    for label in request.remove {
+        let label = field::parsed("remove", Label::new(label))?;
+        if changes.insert(label.clone(), None).is_some() {
+            return Err(status::invalid(
+                "remove",
+                &format!("{label} is to be set and to be removed"),
+            ));
+        }
+    }
+    if changes.is_empty() {
+        return Err(status::invalid("set", "is empty, and so is `remove`: name a label"));
+    }
+    let command = Command::LabelHost {
+        host: host.clone(),
+        labels: changes,
+    };
+    let (_, state) = control.wish(by, command, request.validate_only).await?;
+    shown(control, &state, &host)
+}
+
+pub(super) fn named(name: &str) -> Result<HostId, Status> {
+    let [id] = field::resource("hosts/{host}", name)?;
+    field::parsed("name", HostId::new(id))
+}
+
+fn shown(control: &Control, state: &State, id: &HostId) -> Result<wire::Host, Status> {
+    let now = control.latest().1;
+    let host = state.hosts.get(id).ok_or_else(|| unknown(id))?;
+    Ok(wire::Host {
+        samples: samples::newest(control, id, now),
+        ..to_wire(state, host, now)
+    })
+}
+
+pub(super) fn unknown(id: &HostId) -> Status {
+    status::not_found(&format!(
+        "no host {id} has ever joined; `echelon host list` shows those that have"
+    ))
 }
 
 fn labels(given: std::collections::HashMap<String, String>) -> Result<BTreeMap<Label, String>, Status> {
@@ -98,6 +142,7 @@ fn to_wire(state: &State, host: &Host, now: Time) -> wire::Host {
         last_seen_time: Some(convert::stamp(if host.is_attached() { now } else { host.since })),
         running: running(state, host).unwrap_or_default(),
         facts: host.facts.clone().into_iter().collect(),
+        samples: Vec::new(),
     }
 }
 

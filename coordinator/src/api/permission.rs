@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The role that each rpc needs at least.
-pub const TABLE: [(&str, Role); 29] = [
+pub const TABLE: [(&str, Role); 31] = [
     ("CreateRelease", Role::Deployer),
     ("GetRelease", Role::Viewer),
     ("ListReleases", Role::Viewer),
@@ -50,6 +50,8 @@ pub const TABLE: [(&str, Role); 29] = [
     ("ListDrift", Role::Viewer),
     ("ListHosts", Role::Viewer),
     ("GetHost", Role::Viewer),
+    ("ReadSamples", Role::Viewer),
+    ("LabelHost", Role::Admin),
     ("CreateJoinToken", Role::Admin),
 ];
 
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn every_role_may_call_what_it_may_and_nothing_else() {
         let approver = ["ApproveRollout", "RejectRollout"];
-        let admin = ["CreateJoinToken"];
+        let admin = ["CreateJoinToken", "LabelHost"];
         let is_read = |rpc: &str| {
             ["Get", "List", "Watch", "Read", "Explain"]
                 .iter()

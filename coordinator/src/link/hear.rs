@@ -19,6 +19,8 @@ use super::bound;
 const STANDINGS_MAX: usize = 64;
 /// A fact or a version.
 const FACT_CHARS_MAX: usize = 256;
+/// Disks that an agent tells of: state_dir's and apps_dir's.
+const DISKS_MAX: usize = 4;
 /// Attempts at once on one host: one a rollout.
 const RUNNING_MAX: usize = 64;
 
@@ -94,7 +96,14 @@ fn facts(facts: wire::Facts) -> Result<BTreeMap<String, String>, Status> {
     for (key, value) in &said {
         bound::chars(key, value, FACT_CHARS_MAX)?;
     }
-    Ok(said.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    bound::count("facts.disks", facts.disks.len(), DISKS_MAX, "entries")?;
+    let mut all: BTreeMap<_, _> = said.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    for disk in facts.disks {
+        let folder = bound::name("facts.disks.folder", Label::new(&disk.folder))?;
+        all.insert(format!("{folder}_disk_bytes"), disk.total_bytes.to_string());
+        all.insert(format!("{folder}_disk_free_bytes"), disk.free_bytes.to_string());
+    }
+    Ok(all)
 }
 
 pub(super) fn report(host: &HostId, report: wire::Report) -> Result<Event, Status> {

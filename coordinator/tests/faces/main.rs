@@ -3,6 +3,7 @@
 
 mod agent;
 mod drift;
+mod hosts;
 mod house;
 mod joining;
 mod params;

@@ -157,6 +157,20 @@ pub(crate) enum HostVerb {
         #[command(flatten)]
         output: Output,
     },
+    /// Give a host labels, or take them away
+    Label {
+        /// The host
+        host: HostId,
+        /// KEY=VALUE gives it, KEY- takes it away
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = relabel)]
+        labels: Vec<(String, Option<String>)>,
+        /// Check everything, change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// How to show it
+        #[command(flatten)]
+        output: Output,
+    },
     /// Make a one-time token with which a new host joins within ten minutes
     Token {
         /// The host
@@ -191,6 +205,14 @@ pub(crate) enum ContextVerb {
         /// Its name
         name: String,
     },
+}
+
+fn relabel(text: &str) -> Result<(String, Option<String>), String> {
+    if let Some(key) = text.strip_suffix('-').filter(|key| !key.contains('=')) {
+        let key: echelon_proto::Label = key.parse().map_err(|error: echelon_proto::Invalid| error.to_string())?;
+        return Ok((key.to_string(), None));
+    }
+    label(text).map(|(key, value)| (key, Some(value)))
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

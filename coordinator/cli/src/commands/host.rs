@@ -1,6 +1,6 @@
-//! `host list`, `get`, `token`.
+//! `host list`, `get`, `label`, `token`.
 
-use echelon_proto::wire::control::{CreateJoinTokenRequest, GetHostRequest, ListHostsRequest};
+use echelon_proto::wire::control::{CreateJoinTokenRequest, GetHostRequest, LabelHostRequest, ListHostsRequest};
 
 use super::{Outcome, Session, pages};
 use crate::{
@@ -40,6 +40,22 @@ pub(super) async fn run(verb: HostVerb, mut session: Session<'_>) -> Outcome {
             let host = host
                 .map_err(|status| Error::from(status).or_next("echelon host list"))?
                 .into_inner();
+            session.thing(&host, output.output)
+        }
+        HostVerb::Label {
+            host,
+            labels,
+            dry_run,
+            output,
+        } => {
+            let (set, remove): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(_, value)| value.is_some());
+            let request = LabelHostRequest {
+                name: format!("hosts/{host}"),
+                set: set.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
+                remove: remove.into_iter().map(|(key, _)| key).collect(),
+                validate_only: dry_run,
+            };
+            let host = session.client.label_host(ask(request)).await?.into_inner();
             session.thing(&host, output.output)
         }
         HostVerb::Token {

@@ -247,5 +247,7 @@ control! {
     list_drift: ListDriftRequest => ListDriftResponse;
     list_hosts: ListHostsRequest => ListHostsResponse;
     get_host: GetHostRequest => Host;
+    read_samples: ReadSamplesRequest => ReadSamplesResponse;
+    label_host: LabelHostRequest => Host;
     create_join_token: CreateJoinTokenRequest => JoinToken;
 }

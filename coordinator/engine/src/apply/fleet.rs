@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use echelon_proto::{Digest, HostId, Time};
+use echelon_proto::{Digest, HostId, Label, Time};
 
 use crate::{
     effect::Key,
@@ -50,12 +50,12 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
             known.since = now;
             known.version = hello.version.clone();
             known.facts = hello.facts.clone();
-            known.labels = known.granted.clone();
-            known.labels.extend(hello.labels.clone());
+            known.tell(hello.labels.clone());
             known.standings = hello.standings.clone();
             engine.touch_all();
         }
         Record::HostDetached { host } => detach(engine, now, host),
+        Record::HostLabelled { host, labels, .. } => labelled(engine, host, labels),
         Record::MonitorChanged { host, .. } => unwell(engine, now, host, record),
         _ => {}
     }
@@ -73,6 +73,8 @@ fn joined(engine: &mut Engine, now: Time, token: &Digest, host: &HostId) {
         pool: grant.pool.clone(),
         labels: grant.labels.clone(),
         granted: grant.labels.clone(),
+        assigned: BTreeMap::new(),
+        told: BTreeMap::new(),
         version: String::new(),
         facts: BTreeMap::new(),
         session: None,
@@ -85,6 +87,21 @@ fn joined(engine: &mut Engine, now: Time, token: &Digest, host: &HostId) {
     joined.pool = grant.pool;
     joined.granted = grant.labels;
     engine.state.hosts.insert_mut(host.clone(), joined);
+}
+
+/// What its watches ask may be made of its labels. (Nobody is labelled in the middle of a phase, so orders are not.)
+fn labelled(engine: &mut Engine, host: &HostId, labels: &BTreeMap<Label, Option<String>>) {
+    let Some(known) = engine.state.hosts.get_mut(host) else {
+        return;
+    };
+    for (label, given) in labels {
+        known.assign(label, given.as_ref());
+    }
+    let active: Vec<_> = engine.state.active.values().cloned().collect();
+    for rollout in active {
+        engine.refresh(Key::Watch(host.clone(), rollout));
+    }
+    engine.touch_all();
 }
 
 /// What its probes said no longer counts: it must say it again when it is back.

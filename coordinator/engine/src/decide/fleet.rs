@@ -1,6 +1,8 @@
 //! Hosts come and go.
 
-use echelon_proto::{Digest, HostId, Person, Span, Time, limits::LABELS_MAX};
+use std::collections::BTreeMap;
+
+use echelon_proto::{Digest, HostId, Label, Person, Span, Time, limits::LABELS_MAX};
 
 use crate::{
     command::Grant,
@@ -84,6 +86,58 @@ fn traffic_by(rollout: &Rollout, standing: &Standing) -> Serving {
         Some(_) => Serving::Out,
         None => serving(&rollout.playbook.machine, &standing.state),
     }
+}
+
+/// Only what changes is written; nothing, where nothing does.
+pub(super) fn label(
+    engine: &Engine,
+    by: &Person,
+    host: &HostId,
+    labels: &BTreeMap<Label, Option<String>>,
+) -> Result<Vec<Record>, Refusal> {
+    let known = known(engine, host)?;
+    if let Some(label) = labels.keys().find(|label| known.told.contains_key(*label)) {
+        return Err(Reason::WrongState.refusal(format!(
+            "label {label} of host {host} is in its agent's config, which goes over this one: change it there"
+        )));
+    }
+    let is_new = |(label, given): &(&Label, &Option<String>)| known.labels.get(*label) != given.as_ref();
+    let changed: BTreeMap<_, _> = labels
+        .iter()
+        .filter(is_new)
+        .map(|(l, given)| (l.clone(), given.clone()))
+        .collect();
+    if changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    // What runs was made of the labels as they are, and is sent again as it was.
+    if let Some(busy) = &known.busy {
+        return Err(Reason::WrongState.refusal(format!(
+            "{} works on host {host}: label it when its phase has ended",
+            busy.rollout
+        )));
+    }
+    let kept = known
+        .labels
+        .keys()
+        .filter(|label| !changed.contains_key(*label))
+        .count();
+    if kept + changed.values().flatten().count() > LABELS_MAX {
+        return Err(Reason::Invalid.refusal(format!("host {host} would have more than {LABELS_MAX} labels")));
+    }
+    Ok(vec![Record::HostLabelled {
+        host: host.clone(),
+        labels: changed,
+        by: by.clone(),
+    }])
+}
+
+fn known<'a>(engine: &'a Engine, host: &HostId) -> Result<&'a Host, Refusal> {
+    engine.state().hosts.get(host).ok_or_else(|| {
+        Reason::NotFound.refusal(format!(
+            "no host {host} has ever joined; `echelon host list` shows those that have"
+        ))
+    })
 }
 
 pub(super) fn detached(engine: &Engine, host: &HostId, session: u64) -> Vec<Record> {

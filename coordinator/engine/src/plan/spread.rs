@@ -117,6 +117,8 @@ mod tests {
             pool: Pool::new(pool).unwrap(),
             labels: BTreeMap::from([(Label::new("rack").unwrap(), rack.to_owned())]),
             granted: BTreeMap::new(),
+            assigned: BTreeMap::new(),
+            told: BTreeMap::new(),
             version: String::new(),
             facts: BTreeMap::new(),
             session: None,

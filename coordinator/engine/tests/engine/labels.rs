@@ -1,0 +1,95 @@
+//! Labels that people give a host: whose word goes over whose, and when it is not taken.
+
+use std::collections::BTreeMap;
+
+use echelon_engine::{Decision, Reason, Refusal, command::Command, event::PhaseResult};
+use echelon_proto::{HostId, Label};
+
+use crate::world::{World, name};
+
+fn label(world: &mut World, host: &str, labels: &[(&str, Option<&str>)]) -> Result<Decision, Refusal> {
+    let labels = labels
+        .iter()
+        .map(|(key, value)| (name::<Label>(key), value.map(str::to_owned)));
+    let command = Command::LabelHost {
+        host: name(host),
+        labels: labels.collect(),
+    };
+    world.command("root", command)
+}
+
+fn of<'a>(world: &'a World, host: &str, key: &str) -> Option<&'a str> {
+    let host = &world.engine.state().hosts[&name::<HostId>(host)];
+    host.labels.get(&name::<Label>(key)).map(String::as_str)
+}
+
+#[test]
+fn a_label_goes_over_the_tokens_and_stays_when_the_host_comes_again() {
+    let mut world = World::new();
+    world.host("dc1", "h1");
+    label(
+        &mut world,
+        "h1",
+        &[("rack", Some("r7")), ("port", Some("81")), ("app", None)],
+    )
+    .unwrap();
+    world.detach("h1");
+    world.attach("h1");
+    assert_eq!(
+        (of(&world, "h1", "rack"), of(&world, "h1", "port")),
+        (Some("r7"), Some("81"))
+    );
+    assert_eq!(
+        of(&world, "h1", "app"),
+        None,
+        "what was taken away of the token's does not come back"
+    );
+    let again = label(&mut world, "h1", &[("rack", Some("r7")), ("none", None)]).unwrap();
+    assert_eq!(again.records, [], "what changes nothing writes nothing");
+}
+
+#[test]
+fn the_agents_config_goes_over_it_and_says_so() {
+    let mut world = World::new();
+    world.host("dc1", "h1");
+    label(&mut world, "h1", &[("rack", Some("r7"))]).unwrap();
+    world.attach_with("h1", BTreeMap::from([(name::<Label>("rack"), "own".to_owned())]));
+    assert_eq!(of(&world, "h1", "rack"), Some("own"));
+    let refused = label(&mut world, "h1", &[("rack", Some("r8"))]).unwrap_err();
+    assert_eq!(refused.reason, Reason::WrongState);
+    assert!(refused.text.contains("in its agent's config"), "{refused}");
+    world.attach("h1");
+    assert_eq!(of(&world, "h1", "rack"), Some("r7"), "the agent has it no longer");
+}
+
+#[test]
+fn a_host_that_nobody_knows_and_too_many_labels_are_refused() {
+    let mut world = World::new();
+    world.host("dc1", "h1");
+    let refused = label(&mut world, "h9", &[("rack", None)]).unwrap_err();
+    assert_eq!(refused.reason, Reason::NotFound);
+    let many: Vec<String> = (0..64).map(|n| format!("l{n}")).collect();
+    let many: Vec<_> = many.iter().map(|key| (key.as_str(), Some("x"))).collect();
+    let refused = label(&mut world, "h1", &many).unwrap_err();
+    assert!(refused.text.contains("more than 64 labels"), "{refused}");
+}
+
+#[test]
+fn nobody_is_labelled_in_the_middle_of_a_phase() {
+    let mut world = World::new();
+    world.host("dc1", "h1");
+    world.release("1.0.0");
+    world.playbook(include_str!("../scenarios/rolling.yaml"), &[]);
+    let start = Command::StartRollout(world.start("1.0.0", "rolling"));
+    world.command("root", start).unwrap();
+    let order = world.orders().remove(0);
+    let refused = label(&mut world, "h1", &[("port", Some("81"))]).unwrap_err();
+    assert!(refused.text.contains("r1 works on host h1"), "{refused}");
+    world.report(&order, PhaseResult::Done, Some(0));
+    while let Some(order) = world.orders().first().cloned() {
+        world.report(&order, PhaseResult::Done, Some(0));
+    }
+    label(&mut world, "h1", &[("port", Some("81"))]).unwrap();
+    assert_eq!(of(&world, "h1", "port"), Some("81"));
+    world.check_replay();
+}
