@@ -32,18 +32,29 @@ use crate::{
     listen::ConnectInfo,
     output::Output,
     pki::Identity,
+    runner::prefetch::Prefetch,
     samples::Samples,
 };
 
 use permission::Guarded;
+
+/// What is known besides the state.
+#[derive(Debug)]
+pub struct Known {
+    /// What phases print.
+    pub outputs: Arc<Output>,
+    /// What agents measured.
+    pub samples: Arc<Samples>,
+    /// Which hosts have their artifact ahead.
+    pub prefetch: Arc<Prefetch>,
+}
 
 /// The service.
 #[derive(Debug)]
 pub struct Control {
     inbox: Inbox,
     reader: Reader,
-    outputs: Arc<Output>,
-    samples: Arc<Samples>,
+    known: Known,
     /// True once the process is about to end: streams end then.
     stopping: watch::Receiver<bool>,
 }
@@ -56,18 +67,11 @@ pub type Service = Guarded<control_server::ControlServer<Control>>;
 impl Control {
     /// With everything it reads from and hands on to.
     #[must_use]
-    pub fn new(
-        inbox: Inbox,
-        reader: Reader,
-        outputs: Arc<Output>,
-        samples: Arc<Samples>,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
+    pub fn new(inbox: Inbox, reader: Reader, known: Known, stopping: watch::Receiver<bool>) -> Self {
         Self {
             inbox,
             reader,
-            outputs,
-            samples,
+            known,
             stopping,
         }
     }

@@ -28,7 +28,7 @@ use crate::{
     listen::ConnectInfo,
     output::Output,
     pki::{Authority, HostCertificate, Identity, Token},
-    runner::dispatch::Dispatch,
+    runner::{dispatch::Dispatch, prefetch::Prefetch},
     samples::Samples,
     sessions::{Closed, Guard, Item, Sessions},
 };
@@ -48,6 +48,7 @@ pub struct Link {
     dispatch: Arc<Dispatch>,
     outputs: Arc<Output>,
     samples: Arc<Samples>,
+    prefetch: Arc<Prefetch>,
     authority: Arc<Authority>,
     signing: Semaphore,
 }
@@ -64,6 +65,7 @@ impl Link {
         dispatch: Arc<Dispatch>,
         outputs: Arc<Output>,
         samples: Arc<Samples>,
+        prefetch: Arc<Prefetch>,
         authority: Arc<Authority>,
     ) -> Self {
         Self {
@@ -73,6 +75,7 @@ impl Link {
             dispatch,
             outputs,
             samples,
+            prefetch,
             authority,
             signing: Semaphore::new(SIGNING_MAX),
         }
@@ -196,6 +199,7 @@ impl link_server::Link for Link {
             inbound,
             inbox: self.inbox.clone(),
             samples: self.samples.clone(),
+            prefetch: self.prefetch.clone(),
             heartbeat_ms,
         };
         Ok(Response::new(Box::pin(futures::stream::try_unfold(talk, Talk::next))))
@@ -241,6 +245,7 @@ struct Talk {
     inbound: Streaming<AgentMessage>,
     inbox: Inbox,
     samples: Arc<Samples>,
+    prefetch: Arc<Prefetch>,
     heartbeat_ms: u32,
 }
 
@@ -276,8 +281,13 @@ impl Talk {
         let session = self.guard.session().clone();
         session.hear();
         let (event, report) = match message.body {
-            // Nothing is prefetched yet, so nobody waits for the other.
-            None | Some(Body::Heartbeat(_) | Body::Prefetched(_)) => return Ok(()),
+            None | Some(Body::Heartbeat(_)) => return Ok(()),
+            Some(Body::Prefetched(said)) => {
+                let (app, release, answer) = hear::prefetched(said)?;
+                self.prefetch
+                    .answered(session.host(), session.number(), app, release, answer);
+                return Ok(());
+            }
             Some(Body::Samples(samples)) => {
                 let at = Time(u64::try_from(samples.at_ms).unwrap_or(0));
                 self.samples.take(session.host(), at, samples.values, wall());

@@ -3,4 +3,5 @@
 pub mod balance;
 pub mod dispatch;
 pub mod notify;
+pub mod prefetch;
 pub mod webhook;

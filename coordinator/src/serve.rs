@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    api::Control,
+    api::{Control, Known},
     balancer::Balancers,
     config::Config,
     driver::{self, Driver, Inbox, Retention, Running, wall},
@@ -25,6 +25,7 @@ use crate::{
         balance::Balance,
         dispatch::Dispatch,
         notify::Notify,
+        prefetch::Prefetch,
         webhook::{self, Patience, Webhook},
     },
     samples::Samples,
@@ -167,11 +168,13 @@ impl House {
             dispatch,
             outputs,
             authority,
-            background: _background,
+            mut background,
         } = self;
         let Running { reader, mut ended, .. } = running;
         let (stopping, is_stopping) = watch::channel(false);
         let samples = Arc::new(Samples::default());
+        let prefetch = Prefetch::new(sessions.clone());
+        background.spawn(prefetch.clone().run(reader.clone()));
         let link = Link::new(
             inbox.clone(),
             reader.clone(),
@@ -179,9 +182,15 @@ impl House {
             dispatch,
             outputs.clone(),
             samples.clone(),
+            prefetch.clone(),
             authority,
         );
-        let control = Control::new(inbox.clone(), reader, outputs, samples, is_stopping.clone());
+        let known = Known {
+            outputs,
+            samples,
+            prefetch,
+        };
+        let control = Control::new(inbox.clone(), reader, known, is_stopping.clone());
         let mut faces = JoinSet::new();
         faces.spawn(face::agents(link, agents, is_stopping.clone()));
         faces.spawn(face::people(control, people, is_stopping).await?);

@@ -97,6 +97,7 @@ pub(crate) fn state_word(state: RolloutState) -> String {
 pub fn tree(rollout: &Rollout, width: usize, now: Timestamp) -> Vec<Line> {
     let mut lines = vec![headline(rollout, now)];
     lines.extend(reasons(rollout));
+    lines.extend(ahead(rollout));
     let widest = |len: &dyn Fn(&Lane) -> usize| rollout.lanes.iter().map(len).max().unwrap_or(0);
     let names = widest(&|lane| lane.datacenter.chars().count());
     let states = widest(&|lane| lane.state.chars().count());
@@ -127,6 +128,22 @@ pub(crate) fn headline(rollout: &Rollout, now: Timestamp) -> Line {
         Some(elapsed) => line.push(Style::Dim, format!("  {elapsed}")),
         None => line,
     }
+}
+
+/// How far the artifact is with the hosts that wait.
+fn ahead(rollout: &Rollout) -> Option<Line> {
+    let ahead = rollout.ahead?;
+    let mut text = format!("  artifact on {} of {} hosts that wait", ahead.ready, ahead.hosts);
+    for (hosts, what) in [
+        (ahead.fetching, "fetch it"),
+        (ahead.failed, "could not"),
+        (ahead.unreachable, "cannot be reached"),
+    ] {
+        if hosts > 0 {
+            text += &format!(", {hosts} {what}");
+        }
+    }
+    Some(Line::new().push(Style::Dim, text))
 }
 
 /// A rollout that is only rehearsed has no name.

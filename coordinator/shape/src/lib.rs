@@ -50,6 +50,7 @@ pub fn rollout(state: &State, id: &RolloutId, now: Time) -> Option<wire::Rollout
         waiting: seen.waiting,
         failures: seen.failures.into_iter().map(failure).collect(),
         schedule_time: rollout.scheduled.map(stamp),
+        ahead: None,
     })
 }
 

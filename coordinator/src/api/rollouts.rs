@@ -14,7 +14,7 @@ use echelon_proto::{App, Person, PlanId, RolloutId, Time, wire::control as wire}
 use tonic::Status;
 
 use super::{Control, field, page, page::Page, plans, status};
-use crate::driver::Line;
+use crate::{driver::Line, runner::prefetch::Prefetch};
 
 pub(super) use act::act;
 pub(super) use report::report;
@@ -68,18 +68,26 @@ fn answer(control: &Control, reply: &Reply, state: &State) -> Result<wire::Rollo
         return Err(Status::internal("a rollout was asked for and none was given"));
     };
     let now = control.latest().1;
-    shown(state, find(state, None, id)?, now)
+    shown(&control.known.prefetch, state, find(state, None, id)?, now)
 }
 
 pub(super) fn get(control: &Control, request: &wire::GetRolloutRequest) -> Result<wire::Rollout, Status> {
     let (state, now, id) = named(control, &request.name)?;
-    shown(&state, find(&state, None, &id)?, now)
+    shown(&control.known.prefetch, &state, find(&state, None, &id)?, now)
 }
 
 /// The rollout as people see it now.
-fn shown(state: &State, rollout: &Rollout, now: Time) -> Result<wire::Rollout, Status> {
+fn shown(prefetch: &Prefetch, state: &State, rollout: &Rollout, now: Time) -> Result<wire::Rollout, Status> {
     let id = &rollout.id;
-    echelon_shape::rollout(state, id, now).ok_or_else(|| Status::internal(format!("{id} has no view")))
+    let seen = echelon_shape::rollout(state, id, now).ok_or_else(|| Status::internal(format!("{id} has no view")))?;
+    let ahead = prefetch.tally(state, id, now).map(|tally| wire::Ahead {
+        hosts: tally.hosts,
+        ready: tally.ready,
+        fetching: tally.fetching,
+        failed: tally.failed,
+        unreachable: tally.unreachable,
+    });
+    Ok(wire::Rollout { ahead, ..seen })
 }
 
 fn told(line: &Line) -> wire::Event {
@@ -125,7 +133,9 @@ pub(super) fn list(
     let mut newest_first: Vec<_> = state.rollouts.values().filter(is_wanted).collect();
     newest_first.sort_by_key(|rollout| std::cmp::Reverse(rollout.number));
     let (rollouts, next_page_token) = page.take(newest_first, |rollout| rollout.number.to_string());
-    let rollouts = rollouts.into_iter().map(|rollout| shown(&state, rollout, now));
+    let rollouts = rollouts
+        .into_iter()
+        .map(|rollout| shown(&control.known.prefetch, &state, rollout, now));
     Ok(wire::ListRolloutsResponse {
         rollouts: rollouts.collect::<Result<_, _>>()?,
         next_page_token,
@@ -157,7 +167,12 @@ pub(super) fn explain(
         who: said.who,
         command: said.command,
     });
+    let tally = control.known.prefetch.tally(&state, &id, now);
+    let ahead = tally.map(|tally| wire::Explanation {
+        text: format!("its artifact is {}", tally.text()),
+        ..wire::Explanation::default()
+    });
     Ok(wire::ExplainRolloutResponse {
-        explanations: explanations.collect(),
+        explanations: explanations.chain(ahead).collect(),
     })
 }

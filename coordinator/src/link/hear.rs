@@ -8,7 +8,7 @@ use echelon_engine::{
     host::{Serving, Standing},
 };
 use echelon_proto::{
-    App, Fence, HostId, Label, PhaseName, RolloutId, StateName, limits,
+    App, Fence, HostId, Label, PhaseName, ReleaseName, RolloutId, StateName, limits,
     wire::link::{self as wire, PhaseResult as WireResult},
 };
 use tonic::Status;
@@ -154,6 +154,14 @@ pub(super) fn health(host: &HostId, health: wire::Health) -> Result<Event, Statu
         healthy: health.healthy,
         message: health.message,
     })
+}
+
+/// Of which release of which app, and why it is not there if it is not.
+pub(super) fn prefetched(said: wire::Prefetched) -> Result<(App, ReleaseName, Result<(), String>), Status> {
+    bound::chars("prefetched.message", &said.message, limits::MESSAGE_CHARS_MAX)?;
+    let app = bound::name("prefetched.app", App::new(&said.app))?;
+    let release = bound::name("prefetched.release", ReleaseName::new(&said.release))?;
+    Ok((app, release, if said.ready { Ok(()) } else { Err(said.message) }))
 }
 
 /// A fence of this host; another's is refused.

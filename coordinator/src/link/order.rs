@@ -27,6 +27,12 @@ pub(super) fn message(item: &Item, heartbeat_ms: u32) -> CoordinatorMessage {
             // Not for a host: the dispatcher leaves it to the notify runner, so it never comes here.
             Effect::Notify(_) => Body::Heartbeat(wire::Heartbeat {}),
         },
+        Item::Prefetch(artifact) => Body::Prefetch(wire::Prefetch {
+            app: artifact.app.to_string(),
+            release: Some(release(artifact)),
+            // It does not outlive the session, and another rollout may want it as well.
+            timeout_ms: 0,
+        }),
         Item::Unwatch(watch) => Body::Unwatch(wire::Unwatch { watch: watch.clone() }),
         Item::Ack(sequence) => Body::Ack(wire::ReportAck { sequence: *sequence }),
         Item::Heartbeat => Body::Heartbeat(wire::Heartbeat {}),

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use echelon_engine::effect::Effect;
+use echelon_engine::{command::Artifact, effect::Effect};
 use echelon_proto::HostId;
 use tokio::{sync::Notify, time::Instant};
 
@@ -32,6 +32,8 @@ pub enum Item {
     },
     /// An order or a watch.
     Owed(Arc<Effect>),
+    /// A release that the host may fetch ahead.
+    Prefetch(Arc<Artifact>),
     /// A watch, by its name on the link, is owed no longer.
     Unwatch(String),
     /// The reports up to this one are durable.

@@ -2,6 +2,7 @@
 //! are clients of the generated code alone. No policy is tested here: that is the engine's scenarios.
 
 mod agent;
+mod ahead;
 mod drift;
 mod hosts;
 mod house;

@@ -26,5 +26,5 @@ pub(in crate::api) async fn act(
     };
     let (_, state) = control.wish(by, Command::Act(act), request.validate_only).await?;
     let now = control.latest().1;
-    shown(&state, find(&state, None, &rollout)?, now).map(Response::new)
+    shown(&control.known.prefetch, &state, find(&state, None, &rollout)?, now).map(Response::new)
 }

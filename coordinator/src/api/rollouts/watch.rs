@@ -2,7 +2,7 @@
 //! a person's eye are one message; the last one is always sent. A client that reads slowly skips what lies between and
 //! holds nobody up: nothing is queued for it, each message is made when it can be sent.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use echelon_proto::{RolloutId, wire::control as wire};
 use tokio::{
@@ -15,6 +15,7 @@ use super::{find, named, shown, told};
 use crate::{
     api::{Control, Messages, status},
     driver::{Reader, wall},
+    runner::prefetch::Prefetch,
 };
 
 /// Between two messages: at most 20 a second.
@@ -30,6 +31,7 @@ pub(in crate::api) fn watch(
     let (_, _, rollout) = named(control, &request.name)?;
     let watcher = Watcher {
         reader: control.reader.clone(),
+        prefetch: control.known.prefetch.clone(),
         stopping: control.stopping.clone(),
         rollout,
         next_sequence: request.from_sequence,
@@ -42,6 +44,7 @@ pub(in crate::api) fn watch(
 
 struct Watcher {
     reader: Reader,
+    prefetch: Arc<Prefetch>,
     stopping: Receiver<bool>,
     rollout: RolloutId,
     next_sequence: u64,
@@ -82,7 +85,7 @@ impl Watcher {
         }
         let now = latest.at.max(wall());
         let message = wire::WatchRolloutResponse {
-            rollout: Some(shown(&latest.state, rollout, now)?),
+            rollout: Some(shown(&self.prefetch, &latest.state, rollout, now)?),
             events: page.lines.iter().map(|line| told(line)).collect(),
         };
         self.sent = Some(rollout.etag);
