@@ -47,6 +47,12 @@ pub enum Command {
         #[command(subcommand)]
         step: Step,
     },
+    /// Look what is wrong with this host, with or without a running agent, and say how to mend it.
+    Doctor {
+        /// The agent's config.
+        #[arg(long, default_value = "/etc/echelon/agent.toml")]
+        config: PathBuf,
+    },
     /// Run one program for the agent; not for people.
     #[command(hide = true)]
     Supervise {

@@ -5,13 +5,14 @@ use std::{
     collections::BTreeMap,
     fs, io,
     num::{NonZeroU64, NonZeroUsize},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use echelon_proto::{
     HostId, Label,
     limits::{LABEL_CHARS_MAX, LABELS_MAX},
 };
+use glob::Pattern;
 use serde::Deserialize;
 
 use crate::{facts::Facts, host, identity::Place, ledger::Store, link::Coordinator};
@@ -37,6 +38,8 @@ pub struct Config {
     pub labels: BTreeMap<Label, String>,
     /// How artifacts are fetched.
     pub artifacts: host::Fetching,
+    /// Files that people may look at from afar. None: what apps keep in `logs` of their folders.
+    pub shown: Option<Vec<Pattern>>,
 }
 
 /// A config that cannot be used.
@@ -89,6 +92,29 @@ struct Text {
     artifact_bytes_max: Option<u64>,
     #[serde(default)]
     artifacts: Artifacts,
+    #[serde(default)]
+    diagnostics: Diagnostics,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Diagnostics {
+    files: Option<Vec<String>>,
+}
+
+impl Diagnostics {
+    /// An error says which of them is no pattern, and why.
+    fn shown(self) -> Result<Option<Vec<Pattern>>, String> {
+        let pattern = |text: &String| {
+            let parts = Path::new(text).components();
+            let is_whole = text.starts_with('/') && !parts.into_iter().any(|part| part == Component::ParentDir);
+            if !is_whole {
+                return Err(format!("{text:?} is no whole path: it begins with / and has no .."));
+            }
+            Pattern::new(text).map_err(|error| format!("{text:?}: {error}"))
+        };
+        self.files.map(|files| files.iter().map(pattern).collect()).transpose()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,6 +214,10 @@ impl Config {
             secrets_dir: or(read.secrets_dir, "/etc/echelon/secrets"),
             runtime_dir: or(read.runtime_dir, "/run/echelon-agent"),
             labels: read.labels,
+            shown: read
+                .diagnostics
+                .shown()
+                .map_err(|why| value("diagnostics.files", why))?,
             artifacts: read.artifacts.fetching(folder, read.artifact_bytes_max),
         })
     }
@@ -228,6 +258,7 @@ impl Config {
             secrets_dir: self.secrets_dir.clone(),
             runtime_dir: self.runtime_dir.clone(),
             artifacts: self.artifacts.clone(),
+            shown: self.shown.clone(),
             ..usual
         }
     }
@@ -272,6 +303,19 @@ mod tests {
         for bad in ["max_parallel = 0", "bandwidth = 0", "bandwith = 1"] {
             let text = GOOD.replace("[labels]", &format!("[artifacts]\n{bad}\n[labels]"));
             assert!(parse(&text).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_whole_paths_and_nothing_unless_it_is_named() {
+        let named =
+            |files: &str| parse(&GOOD.replace("[labels]", &format!("[diagnostics]\nfiles = {files}\n[labels]")));
+        assert_eq!(parse(GOOD).unwrap().shown, None);
+        assert_eq!(named("[]").unwrap().shown, Some(Vec::new()));
+        assert_eq!(named("[\"/var/log/app/*.log\"]").unwrap().shown.unwrap().len(), 1);
+        for bad in ["[\"logs/*\"]", "[\"/var/../etc/*\"]", "[\"/var/log/[\"]"] {
+            let error = named(bad).unwrap_err().to_string();
+            assert!(error.contains("`diagnostics.files`"), "{error}");
         }
     }
 

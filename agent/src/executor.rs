@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use echelon_proto::Time;
+use tokio::sync::mpsc;
 
 use crate::{
-    order::{Action, Order, Outcome, Prefetch, Probe},
+    order::{Action, Answer, Ask, Order, Outcome, Prefetch, Probe},
     output::Outputs,
 };
 
@@ -42,6 +43,12 @@ pub trait Executor: Send + Sync + 'static {
     /// What can be measured of the host now: name to value. Empty: this executor measures nothing.
     fn measure(&self) -> impl Future<Output = BTreeMap<String, f64>> + Send {
         std::future::ready(BTreeMap::new())
+    }
+
+    /// Answers a question of a person about the host, piece by piece. May be dropped at any time.
+    fn ask(&self, _ask: Ask, answers: mpsc::Sender<Answer>) -> impl Future<Output = ()> + Send {
+        let none = Answer::Refused("there is nothing behind this agent that could be asked".to_owned());
+        async move { drop(answers.send(none).await) }
     }
 
     /// The output that waits to be sent. None: this executor keeps none, and no stream is opened for it.

@@ -18,6 +18,7 @@ mod attempt;
 mod cgroup;
 mod check;
 mod credentials;
+mod diagnose;
 mod family;
 mod fetch;
 mod file;
@@ -47,6 +48,8 @@ use std::{
 };
 
 use echelon_proto::{App, HostId, Label, limits::TAIL_BYTES_MAX};
+use glob::Pattern;
+use tokio::sync::mpsc;
 
 use self::{
     attempt::{Attempt, outcome_of},
@@ -65,7 +68,7 @@ pub use self::{
 };
 use crate::{
     executor::{Executor, Work},
-    order::{Action, Limits, Order, Outcome, PhaseResult, Prefetch, Probe, Run},
+    order::{Action, Answer, Ask, Limits, Order, Outcome, PhaseResult, Prefetch, Probe, Run},
     output::{self, Outputs},
     upgrade,
 };
@@ -89,6 +92,8 @@ pub struct Settings {
     pub agent: PathBuf,
     /// How artifacts are fetched.
     pub artifacts: Fetching,
+    /// Files that people may look at from afar. None: what apps keep in `logs` of their folders.
+    pub shown: Option<Vec<Pattern>>,
     /// `systemctl`, or something that speaks like it.
     pub systemctl: PathBuf,
     /// There when systemd runs the host.
@@ -110,6 +115,7 @@ impl Settings {
             runtime_dir: "/run/echelon-agent".into(),
             agent,
             artifacts: Fetching::default(),
+            shown: None,
             systemctl: "systemctl".into(),
             systemd_mark: "/run/systemd/system".into(),
             systemd_run: None,
@@ -328,6 +334,10 @@ impl Executor for Host {
         if let Err(error) = upgrade::prove(&self.settings.state_dir) {
             tracing::error!(%error, "it cannot be written down that this agent is reached");
         }
+    }
+
+    async fn ask(&self, ask: Ask, answers: mpsc::Sender<Answer>) {
+        self.tell(ask, answers).await;
     }
 
     async fn measure(&self) -> BTreeMap<String, f64> {

@@ -117,6 +117,11 @@ impl Identity {
         self.not_before + life.mul_f64(0.45 + 0.1 * spread)
     }
 
+    /// When it begins, since the Unix epoch.
+    pub(crate) const fn not_before(&self) -> Duration {
+        self.not_before
+    }
+
     /// When it ends, since the Unix epoch.
     #[must_use]
     pub const fn not_after(&self) -> Duration {

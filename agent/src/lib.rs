@@ -12,6 +12,7 @@
 
 pub mod arguments;
 pub mod config;
+pub mod doctor;
 pub mod executor;
 pub mod facts;
 pub mod host;

@@ -2,6 +2,7 @@
 //! Attempts run beside the session, not in it, so they go on whatever becomes of the stream. Wire types stay in this
 //! folder. Deliberately no decisions about orders: `machine` makes them.
 
+mod asks;
 mod backoff;
 mod dial;
 mod enroll;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::backoff::Backoff;
 pub use self::{
     dial::{Coordinator, Error, dial},
-    enroll::{EnrolError, join, renew},
+    enroll::{EnrolError, join, ping, renew},
 };
 use crate::{
     executor::{Executor, Work},

@@ -14,6 +14,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use echelon_agent::{
     arguments::{Arguments, Command, Step},
     config::Config,
+    doctor,
     host::{self, Host},
     identity::{self, Identity},
     ledger::{Ledger, Progress},
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run(&config),
         Command::Status { config } => status(&config),
         Command::Upgrade { config, step } => upgrade(&config, step),
+        Command::Doctor { config } => look(&config),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -212,6 +214,17 @@ fn upgrade(path: &Path, step: Step) -> anyhow::Result<()> {
         Step::Guard => upgrade.guard()?,
     }
     Ok(())
+}
+
+fn look(config: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let mut findings = runtime()?.block_on(doctor::connection(&config.place()));
+    findings.extend(doctor::look(&config.host("/proc/self/exe".into())));
+    match doctor::print(&mut io::stdout().lock(), &findings)? {
+        0 => Ok(()),
+        1 => bail!("1 thing is wrong with this host"),
+        faults => bail!("{faults} things are wrong with this host"),
+    }
 }
 
 fn status(config: &Path) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 //! Deliberately no behaviour: `machine` decides on orders, an `Executor` carries them out.
 
 mod action;
+mod ask;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use self::action::{
     Action, Artifact, ArtifactVerb, Content, File, HttpCheck, Limits, Poll, Run, Systemd, SystemdVerb, TcpCheck,
 };
+
+pub use self::ask::{Answer, Ask, Finding, Health, OnDisk, Process, Tail};
 
 /// One phase to run on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //! from the published view. Nothing is decided here but who may ask at all ([`permission`]); what may be done now is the
 //! engine's to say.
 
+mod asks;
 mod convert;
 mod drift;
 mod field;
@@ -29,11 +30,10 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     driver::{Inbox, Reader, wall},
+    link::Hands,
     listen::ConnectInfo,
     output::Output,
     pki::Identity,
-    runner::prefetch::Prefetch,
-    samples::Samples,
 };
 
 use permission::Guarded;
@@ -43,10 +43,8 @@ use permission::Guarded;
 pub struct Known {
     /// What phases print.
     pub outputs: Arc<Output>,
-    /// What agents measured.
-    pub samples: Arc<Samples>,
-    /// Which hosts have their artifact ahead.
-    pub prefetch: Arc<Prefetch>,
+    /// What agents said besides.
+    pub hands: Hands,
 }
 
 /// The service.
@@ -225,6 +223,10 @@ impl control_server::Control for Control {
     }
     async fn read_samples(&self, r: Request<wire::ReadSamplesRequest>) -> Answer<wire::ReadSamplesResponse> {
         samples::read(self, &r.into_inner()).map(Response::new)
+    }
+    type AskHostStream = Messages<wire::AskHostResponse>;
+    async fn ask_host(&self, r: Request<wire::AskHostRequest>) -> Answer<Self::AskHostStream> {
+        asks::ask(self, person(&r)?, r.into_inner()).await.map(Response::new)
     }
     async fn label_host(&self, r: Request<wire::LabelHostRequest>) -> Answer<wire::Host> {
         hosts::label(self, person(&r)?, r.into_inner()).await.map(Response::new)

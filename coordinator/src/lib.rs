@@ -1,6 +1,7 @@
 //! The shell around the engine: everything that touches a disk, a socket or a clock. No policy is decided here.
 
 pub mod api;
+pub mod asks;
 pub mod balancer;
 pub mod command;
 pub mod config;

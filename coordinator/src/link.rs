@@ -3,6 +3,7 @@
 //!
 //! No task of a session's own: the stream that tonic polls for messages to send reads the agent's as well.
 
+mod answer;
 mod bound;
 mod hear;
 mod order;
@@ -13,9 +14,12 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use echelon_engine::Event;
 use echelon_proto::{
     Digest, HostId, Time, limits,
-    wire::link::{
-        AgentMessage, CoordinatorMessage, JoinRequest, JoinResponse, OutputAck, OutputChunk, RenewRequest,
-        agent_message::Body, link_server,
+    wire::{
+        control::AskHostResponse,
+        link::{
+            AgentMessage, CoordinatorMessage, JoinRequest, JoinResponse, OutputAck, OutputChunk, RenewRequest,
+            agent_message::Body, link_server,
+        },
     },
 };
 use futures::Stream;
@@ -24,6 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     api::status,
+    asks::Asks,
     driver::{Answer, Inbox, Reader, Unmet, wall},
     listen::ConnectInfo,
     output::Output,
@@ -39,6 +44,17 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// Certificates signed at once. Each costs a verification and a signature; two cores do no more in parallel.
 const SIGNING_MAX: usize = 4;
 
+/// Who takes what is no event: nothing of it is decided on or written down.
+#[derive(Debug, Clone)]
+pub struct Hands {
+    /// What agents measured.
+    pub samples: Arc<Samples>,
+    /// Which hosts have their artifact ahead.
+    pub prefetch: Arc<Prefetch>,
+    /// Answers to people.
+    pub asks: Arc<Asks<AskHostResponse>>,
+}
+
 /// The service.
 #[derive(Debug)]
 pub struct Link {
@@ -47,8 +63,7 @@ pub struct Link {
     sessions: Arc<Sessions>,
     dispatch: Arc<Dispatch>,
     outputs: Arc<Output>,
-    samples: Arc<Samples>,
-    prefetch: Arc<Prefetch>,
+    hands: Hands,
     authority: Arc<Authority>,
     signing: Semaphore,
 }
@@ -64,8 +79,7 @@ impl Link {
         sessions: Arc<Sessions>,
         dispatch: Arc<Dispatch>,
         outputs: Arc<Output>,
-        samples: Arc<Samples>,
-        prefetch: Arc<Prefetch>,
+        hands: Hands,
         authority: Arc<Authority>,
     ) -> Self {
         Self {
@@ -74,8 +88,7 @@ impl Link {
             sessions,
             dispatch,
             outputs,
-            samples,
-            prefetch,
+            hands,
             authority,
             signing: Semaphore::new(SIGNING_MAX),
         }
@@ -198,8 +211,7 @@ impl link_server::Link for Link {
             guard,
             inbound,
             inbox: self.inbox.clone(),
-            samples: self.samples.clone(),
-            prefetch: self.prefetch.clone(),
+            hands: self.hands.clone(),
             heartbeat_ms,
         };
         Ok(Response::new(Box::pin(futures::stream::try_unfold(talk, Talk::next))))
@@ -244,8 +256,7 @@ struct Talk {
     guard: Guard,
     inbound: Streaming<AgentMessage>,
     inbox: Inbox,
-    samples: Arc<Samples>,
-    prefetch: Arc<Prefetch>,
+    hands: Hands,
     heartbeat_ms: u32,
 }
 
@@ -284,13 +295,19 @@ impl Talk {
             None | Some(Body::Heartbeat(_)) => return Ok(()),
             Some(Body::Prefetched(said)) => {
                 let (app, release, answer) = hear::prefetched(said)?;
-                self.prefetch
+                self.hands
+                    .prefetch
                     .answered(session.host(), session.number(), app, release, answer);
+                return Ok(());
+            }
+            Some(Body::Answer(said)) => {
+                let piece = answer::answer(said.what)?;
+                self.hands.asks.answered(&session, said.number, piece, said.last);
                 return Ok(());
             }
             Some(Body::Samples(samples)) => {
                 let at = Time(u64::try_from(samples.at_ms).unwrap_or(0));
-                self.samples.take(session.host(), at, samples.values, wall());
+                self.hands.samples.take(session.host(), at, samples.values, wall());
                 return Ok(());
             }
             Some(Body::Hello(_)) => return Err(Status::invalid_argument("a second Hello in one session")),

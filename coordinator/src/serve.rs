@@ -13,11 +13,12 @@ use tokio::{
 
 use crate::{
     api::{Control, Known},
+    asks::Asks,
     balancer::Balancers,
     config::Config,
     driver::{self, Driver, Inbox, Retention, Running, wall},
     journal::{self, Journal},
-    link::Link,
+    link::{Hands, Link},
     listen::{self, Bounds, ClientCertificate, Incoming, server_config},
     output::{self, Output},
     pki::{self, Authority},
@@ -28,7 +29,6 @@ use crate::{
         prefetch::Prefetch,
         webhook::{self, Patience, Webhook},
     },
-    samples::Samples,
     sessions::Sessions,
 };
 
@@ -172,24 +172,22 @@ impl House {
         } = self;
         let Running { reader, mut ended, .. } = running;
         let (stopping, is_stopping) = watch::channel(false);
-        let samples = Arc::new(Samples::default());
-        let prefetch = Prefetch::new(sessions.clone());
-        background.spawn(prefetch.clone().run(reader.clone()));
+        let hands = Hands {
+            samples: Arc::default(),
+            prefetch: Prefetch::new(sessions.clone()),
+            asks: Asks::new(sessions.clone()),
+        };
+        background.spawn(hands.prefetch.clone().run(reader.clone()));
         let link = Link::new(
             inbox.clone(),
             reader.clone(),
             sessions.clone(),
             dispatch,
             outputs.clone(),
-            samples.clone(),
-            prefetch.clone(),
+            hands.clone(),
             authority,
         );
-        let known = Known {
-            outputs,
-            samples,
-            prefetch,
-        };
+        let known = Known { outputs, hands };
         let control = Control::new(inbox.clone(), reader, known, is_stopping.clone());
         let mut faces = JoinSet::new();
         faces.spawn(face::agents(link, agents, is_stopping.clone()));

@@ -5,7 +5,7 @@ mod refusals {
     pub(crate) mod ring;
 }
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, os::unix::fs::symlink};
 
 use echelon_proto::Digest;
 use echelon_testbed::{
@@ -324,4 +324,65 @@ async fn a_certificate_of_another_authority_opens_nothing() {
     );
     assert_eq!(ring.look().await, before);
     ring.must_go_on().await;
+}
+
+#[tokio::test]
+async fn nothing_that_a_host_does_not_show_is_seen_from_afar_and_not_by_everybody() {
+    let mut ring = Ring::serving().await;
+    let logs = ring.host.app("web").join("logs");
+    fs::create_dir_all(&logs).unwrap();
+    fs::write(logs.join("web.log"), "one\ntwo\nthree\n").unwrap();
+    symlink("/etc/passwd", logs.join("passwd")).unwrap();
+    let path = |name: &str| logs.join(name).display().to_string();
+
+    let shown = ring
+        .echelon(Person::Alice, &["host", "tail", "web-1", &path("web.log"), "-n", "2"])
+        .await;
+    assert_eq!((shown.code, shown.out.as_str()), (0, "two\nthree\n"), "{shown:?}");
+    let releases = ring.echelon(Person::Alice, &["host", "releases", "web-1", "web"]).await;
+    assert!(releases.code == 0 && releases.out.contains("1.0.0"), "{releases:?}");
+    let doctor = ring.echelon(Person::Alice, &["host", "doctor", "web-1"]).await;
+    assert!(
+        doctor.out.contains("✔ well") && doctor.out.contains("certificate"),
+        "{doctor:?}"
+    );
+
+    for (name, why) in [
+        ("passwd", "leads to a file that this host does not show"),
+        (
+            "../../../state/identity.pem",
+            "is not among the files that this host shows",
+        ),
+        ("../current/VERSION", "is not among the files that this host shows"),
+    ] {
+        let said = ring
+            .echelon(Person::Alice, &["host", "tail", "web-1", &path(name)])
+            .await;
+        let error = told(&said, 1);
+        assert!(
+            error.starts_with("✖ error: host web-1: ") && error.contains(why),
+            "{error}"
+        );
+    }
+    let said = ring
+        .echelon(Person::Carol, &["host", "tail", "web-1", &path("web.log")])
+        .await;
+    assert!(
+        told(&said, NOT_ALLOWED).contains("AskHost needs the role deployer"),
+        "{said:?}"
+    );
+
+    ring.host.stop().await.unwrap();
+    let away = async {
+        loop {
+            let said = ring.echelon(Person::Alice, &["host", "doctor", "web-1"]).await;
+            if said.err.contains("host web-1 is not reachable since") {
+                return said;
+            }
+        }
+    };
+    let said = tokio::time::timeout(std::time::Duration::from_secs(60), away)
+        .await
+        .unwrap();
+    told(&said, 1);
 }

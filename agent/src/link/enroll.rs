@@ -1,7 +1,10 @@
 //! How a host gets its certificate (`Join`, with a one-time token) and keeps it (`Renew`). Two calls; what is done with the
 //! certificate is `identity`'s.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use echelon_proto::{
     HostId,
@@ -66,6 +69,30 @@ pub async fn renew(
     request.set_timeout(CALL_WITHIN);
     let answer = client.renew(request).await.map_err(|status| refused(host, &status))?;
     Ok(answer.into_inner().certificate_pem)
+}
+
+/// Whether the coordinator knows the host of the certificate that `tls` shows. Gives the coordinator's time since the Unix
+/// epoch, to about half a second, where it says it. A renewal without a CSR is asked for: that is refused to a host that it does
+/// not know, and is nonsense from one that it knows.
+pub async fn ping(
+    coordinator: &Coordinator,
+    tls: Arc<rustls::ClientConfig>,
+    host: &HostId,
+) -> Result<Option<Duration>, EnrolError> {
+    let mut client = LinkClient::new(dial(coordinator, tls).await?);
+    let mut request = tonic::Request::new(RenewRequest { csr_pem: String::new() });
+    request.set_timeout(CALL_WITHIN);
+    let Err(status) = client.renew(request).await else {
+        return Ok(None);
+    };
+    if status.code() != Code::InvalidArgument {
+        return Err(refused(host, &status));
+    }
+    let date = status.metadata().get("date").and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+    // It is cut to whole seconds.
+    Ok(since.map(|since| since + Duration::from_millis(500)))
 }
 
 fn refused(host: &HostId, status: &Status) -> EnrolError {

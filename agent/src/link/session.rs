@@ -26,7 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
-    Agent, dial, output,
+    Agent,
+    asks::Asks,
+    dial, output,
     samples::{self, Latencies},
     wire,
 };
@@ -84,6 +86,7 @@ pub(super) async fn run<E: Executor>(agent: &mut Agent<E>, channel: Channel, sto
         Some(Err(_)) => return silent(false),
     };
     let (health_tx, health) = mpsc::channel(ANSWERS);
+    let (asks, answers) = Asks::new();
     let mut session = Session {
         outbox: agent.machine.reports().iter().map(wire::report).collect(),
         beat: None,
@@ -95,9 +98,11 @@ pub(super) async fn run<E: Executor>(agent: &mut Agent<E>, channel: Channel, sto
         tasks: JoinSet::new(),
         health_tx,
         latencies: Arc::default(),
+        asks,
+        answer: None,
         channel,
     };
-    let ended = session.talk(agent, (tx, inbound), health, stop).await;
+    let ended = session.talk(agent, (tx, inbound), (health, answers), stop).await;
     // What ended while the session died is in the machine.
     agent.take(Input::Detached).await;
     ended
@@ -131,6 +136,10 @@ struct Session {
     tasks: JoinSet<()>,
     health_tx: mpsc::Sender<AgentMessage>,
     latencies: Arc<Latencies>,
+    asks: Asks,
+    /// An answer to a person: it goes when nothing else is to go, and when nothing is on its way to HTTP/2 that a report
+    /// would have to wait for.
+    answer: Option<AgentMessage>,
     channel: Channel,
 }
 
@@ -139,7 +148,7 @@ impl Session {
         &mut self,
         agent: &mut Agent<E>,
         (tx, mut inbound): (mpsc::Sender<AgentMessage>, Streaming<CoordinatorMessage>),
-        mut health: mpsc::Receiver<AgentMessage>,
+        (mut health, mut answers): (mpsc::Receiver<AgentMessage>, mpsc::Receiver<AgentMessage>),
         stop: &CancellationToken,
     ) -> Ended {
         let mut tls = agent.settings.tls.clone();
@@ -166,6 +175,14 @@ impl Session {
                 }
                 Some(message) = health.recv() => self.outbox.push_back(message),
                 () = changed(&mut tls) => return Ended::Renewed,
+                Some(message) = answers.recv(), if self.answer.is_none() => self.answer = Some(message),
+                // All places: nothing is before it.
+                Ok(mut places) = tx.reserve_many(OUTBOUND), if self.answer.is_some() && self.outbox.is_empty() => {
+                    if let (Some(place), Some(answer)) = (places.next(), self.answer.take()) {
+                        place.send(answer);
+                        self.spoke = Instant::now();
+                    }
+                }
                 // Before speaking: a coordinator that never welcomes must not be spoken to for ever.
                 () = time::sleep_until(dead) => return silent(self.beat.is_some()),
                 () = time::sleep_until(speak), if self.outbox.is_empty() => {
@@ -217,6 +234,12 @@ impl Session {
                 return;
             }
             Some(Said::Prefetch(prefetch)) => return self.prefetch(agent, prefetch),
+            Some(Said::Ask(ask)) => {
+                while self.tasks.try_join_next().is_some() {}
+                self.outbox
+                    .extend(self.asks.hear(&agent.executor, ask, &mut self.tasks));
+                return;
+            }
             // A kind that a newer coordinator knows and this agent does not.
             Some(Said::Heartbeat(_)) | None => return,
         };

@@ -159,9 +159,95 @@ pub(super) fn health(watch: String, probe: order::Probe) -> wire::AgentMessage {
 
 pub(super) fn samples(at: Time, values: BTreeMap<String, f64>) -> wire::AgentMessage {
     message(Body::Samples(wire::Samples {
-        at_ms: i64::try_from(at.0).unwrap_or(i64::MAX),
+        at_ms: millis(at),
         values: values.into_iter().collect(),
     }))
+}
+
+/// A question; `None`: nobody waits for its answers any more.
+pub(super) fn ask_in(ask: wire::Ask) -> Result<Option<order::Ask>, String> {
+    use wire::ask::What;
+    Ok(Some(
+        match ask.what.ok_or("it is of a kind that this agent does not know")? {
+            What::Doctor(doctor) => order::Ask::Doctor {
+                now: Time(u64::try_from(doctor.now_ms).unwrap_or(0)),
+            },
+            What::Processes(of) => order::Ask::Processes(App::new(of.app).map_err(text)?),
+            What::Releases(of) if of.app.is_empty() => order::Ask::Releases(None),
+            What::Releases(of) => order::Ask::Releases(Some(App::new(of.app).map_err(text)?)),
+            What::Tail(tail) => order::Ask::Tail(order::Tail {
+                path: tail.path.into(),
+                lines: usize::try_from(tail.lines).unwrap_or(usize::MAX),
+                follow: tail.follow,
+            }),
+            What::NoMore(_) => return Ok(None),
+        },
+    ))
+}
+
+/// A piece of the answer to a question, or its end.
+pub(super) fn answer(number: u64, piece: Option<order::Answer>, last: bool) -> wire::AgentMessage {
+    use wire::answer::What;
+    let what = piece.map(|piece| match piece {
+        order::Answer::Refused(why) => What::Refused(line(&why)),
+        order::Answer::Findings(all) => What::Findings(wire::Findings {
+            findings: all.into_iter().map(finding).collect(),
+        }),
+        order::Answer::Processes(all) => What::Processes(wire::Processes {
+            processes: all.into_iter().map(process).collect(),
+        }),
+        order::Answer::Releases(all) => What::Releases(wire::ReleasesOnDisk {
+            releases: all.into_iter().map(on_disk).collect(),
+        }),
+        order::Answer::Data(data) => What::Data(data),
+    });
+    message(Body::Answer(wire::Answer { number, what, last }))
+}
+
+/// With room for a path.
+fn line(text: &str) -> String {
+    text.chars().take(limits::MESSAGE_CHARS_MAX * 5).collect()
+}
+
+fn finding(finding: order::Finding) -> wire::Finding {
+    let health = match finding.health {
+        order::Health::Well => wire::FindingHealth::Well,
+        order::Health::Warning => wire::FindingHealth::Warning,
+        order::Health::Fault => wire::FindingHealth::Fault,
+    };
+    wire::Finding {
+        check: finding.check.to_owned(),
+        health: health.into(),
+        seen: line(&finding.seen),
+        mend: line(&finding.mend),
+    }
+}
+
+fn process(process: order::Process) -> wire::Process {
+    wire::Process {
+        pid: process.pid,
+        parent: process.parent,
+        user: process.user,
+        state: process.state.to_string(),
+        started_ms: millis(process.started),
+        cpu_ms: process.cpu_ms,
+        memory_bytes: process.memory_bytes,
+        unit: process.unit,
+        command: process.command,
+    }
+}
+
+fn on_disk(release: order::OnDisk) -> wire::ReleaseOnDisk {
+    wire::ReleaseOnDisk {
+        app: release.app,
+        release: release.release,
+        current: release.current,
+        installed_ms: release.installed.map_or(0, millis),
+    }
+}
+
+fn millis(time: Time) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
 /// An order as the machine takes it. An error means that not even a refusal can be addressed.

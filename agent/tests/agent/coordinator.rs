@@ -15,8 +15,8 @@ use std::{
 };
 
 use echelon_proto::wire::link::{
-    AgentMessage, CoordinatorMessage, Fence, Health, Hello, JoinRequest, JoinResponse, Order, OutputAck, OutputChunk,
-    Prefetch, Prefetched, RenewRequest, Report, ReportAck, Samples, Watch, Welcome,
+    AgentMessage, Answer as Answered, CoordinatorMessage, Fence, Health, Hello, JoinRequest, JoinResponse, Order,
+    OutputAck, OutputChunk, Prefetch, Prefetched, RenewRequest, Report, ReportAck, Samples, Watch, Welcome,
     agent_message::Body,
     coordinator_message::Body as Say,
     link_server::{Link, LinkServer},
@@ -52,6 +52,7 @@ pub(crate) enum Heard {
     Health(Health),
     Prefetched(Prefetched),
     Samples(Samples),
+    Answer(Answered),
     Gone,
 }
 
@@ -265,6 +266,15 @@ impl Coordinator {
         loop {
             if let Heard::Samples(samples) = self.hear().await {
                 return samples;
+            }
+        }
+    }
+
+    /// Waits for the next answer to a person.
+    pub(crate) async fn answer(&mut self) -> Answered {
+        loop {
+            if let Heard::Answer(answer) = self.hear().await {
+                return answer;
             }
         }
     }
@@ -501,6 +511,7 @@ async fn listen(shared: Arc<Shared>, tx: Answer, mut messages: Streaming<AgentMe
             Some(Body::Health(health)) => Heard::Health(health),
             Some(Body::Prefetched(prefetched)) => Heard::Prefetched(prefetched),
             Some(Body::Samples(samples)) => Heard::Samples(samples),
+            Some(Body::Answer(answer)) => Heard::Answer(answer),
             Some(Body::Heartbeat(_)) => {
                 shared.beats.fetch_add(1, Ordering::SeqCst);
                 continue;

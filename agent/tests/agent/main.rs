@@ -3,6 +3,7 @@
 mod archives;
 mod artifacts;
 mod coordinator;
+mod diagnostics;
 mod disk;
 mod files;
 mod guards;

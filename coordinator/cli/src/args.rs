@@ -151,7 +151,7 @@ pub(crate) enum Online {
     /// Releases: create, list, get
     #[command(subcommand)]
     Release(ReleaseVerb),
-    /// Hosts: list, get, label, and tokens with which new ones join
+    /// Hosts: list, get, label, doctor, processes, releases, tail, and tokens with which new ones join
     #[command(subcommand)]
     Host(HostVerb),
     /// Report on a rollout: outcome, hosts, times, decisions

@@ -29,6 +29,7 @@ macro_rules! shown {
 }
 
 shown!(Release Playbook Plan Rollout WatchRolloutResponse Event Explanation Report Host JoinToken Drift);
+shown!(HostFinding HostProcess HostRelease);
 
 /// The message as a JSON value.
 pub(crate) fn value<M: Shown>(message: &M) -> io::Result<Value> {
@@ -98,5 +99,8 @@ mod tests {
         assert!(value(&control::Host::default()).is_ok());
         assert!(value(&control::JoinToken::default()).is_ok());
         assert!(value(&control::Drift::default()).is_ok());
+        assert!(value(&control::HostFinding::default()).is_ok());
+        assert!(value(&control::HostProcess::default()).is_ok());
+        assert!(value(&control::HostRelease::default()).is_ok());
     }
 }

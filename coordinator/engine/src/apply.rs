@@ -28,6 +28,8 @@ pub(crate) fn apply(engine: &mut Engine, now: Time, record: &Record) {
         | Record::HostDetached { .. }
         | Record::HostLabelled { .. }
         | Record::MonitorChanged { .. } => fleet::apply(engine, now, record),
+        // Kept for those who ask who looked; nothing follows from it.
+        Record::HostAsked { .. } => {}
         Record::ReleaseCreated { artifact, by } => {
             let mut releases = engine.state.releases.get(&artifact.app).cloned().unwrap_or_default();
             let release = Release {

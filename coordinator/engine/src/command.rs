@@ -37,6 +37,13 @@ pub enum Command {
         /// What it grants.
         grant: Grant,
     },
+    /// Ask a host something: nothing changes by it, but that it is written down.
+    AskHost {
+        /// Which.
+        host: HostId,
+        /// In words.
+        what: String,
+    },
     /// Give a host labels, or (`None`) take them away.
     LabelHost {
         /// Which.

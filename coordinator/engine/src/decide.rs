@@ -56,6 +56,7 @@ fn commanded(engine: &Engine, now: Time, by: &Person, command: &Command) -> Resu
         Command::CreatePlan(request) => start::plan(engine, now, by, request),
         Command::StartRollout(start) => start::start(engine, now, by, start),
         Command::Act(act) => act::act(engine, by, act),
+        Command::AskHost { host, what } => fleet::ask(engine, by, host, what).map(done),
         Command::LabelHost { host, labels } => fleet::label(engine, by, host, labels).map(done),
         Command::CreateToken { token, grant } => Ok(done(vec![fleet::token(now, by, *token, grant)])),
     }

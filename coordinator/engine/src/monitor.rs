@@ -108,6 +108,7 @@ pub(crate) fn refresh(engine: &mut Engine, record: &Record) {
         | Record::TokenCreated { .. }
         | Record::HostJoined { .. }
         | Record::HostDetached { .. }
+        | Record::HostAsked { .. }
         | Record::MonitorChanged { .. }
         | Record::ReleaseCreated { .. }
         | Record::PlaybookPushed { .. }

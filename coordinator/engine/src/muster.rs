@@ -97,6 +97,7 @@ impl Muster {
             | Record::ReleaseCreated { .. }
             | Record::PlaybookPushed { .. }
             | Record::PlanMade { .. }
+            | Record::HostAsked { .. }
             | Record::RolloutCreated { .. }
             | Record::RolloutQueued { .. }
             | Record::RolloutHeld { .. }

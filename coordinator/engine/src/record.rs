@@ -48,6 +48,8 @@ pub enum Record {
     HostAttached { host: HostId, session: u64, hello: Hello },
     /// Its session ended.
     HostDetached { host: HostId },
+    /// Somebody asked it something: its processes, the end of a file.
+    HostAsked { host: HostId, what: String, by: Person },
     /// It has these labels, or (`None`) has them no longer.
     HostLabelled {
         host: HostId,
@@ -332,6 +334,7 @@ impl Record {
             | Self::HostJoined { .. }
             | Self::HostAttached { .. }
             | Self::HostDetached { .. }
+            | Self::HostAsked { .. }
             | Self::HostLabelled { .. }
             | Self::MonitorChanged { .. }
             | Self::ReleaseCreated { .. }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The role that each rpc needs at least.
-pub const TABLE: [(&str, Role); 31] = [
+pub const TABLE: [(&str, Role); 32] = [
     ("CreateRelease", Role::Deployer),
     ("GetRelease", Role::Viewer),
     ("ListReleases", Role::Viewer),
@@ -51,6 +51,7 @@ pub const TABLE: [(&str, Role); 31] = [
     ("ListHosts", Role::Viewer),
     ("GetHost", Role::Viewer),
     ("ReadSamples", Role::Viewer),
+    ("AskHost", Role::Deployer),
     ("LabelHost", Role::Admin),
     ("CreateJoinToken", Role::Admin),
 ];

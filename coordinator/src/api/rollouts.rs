@@ -68,12 +68,12 @@ fn answer(control: &Control, reply: &Reply, state: &State) -> Result<wire::Rollo
         return Err(Status::internal("a rollout was asked for and none was given"));
     };
     let now = control.latest().1;
-    shown(&control.known.prefetch, state, find(state, None, id)?, now)
+    shown(&control.known.hands.prefetch, state, find(state, None, id)?, now)
 }
 
 pub(super) fn get(control: &Control, request: &wire::GetRolloutRequest) -> Result<wire::Rollout, Status> {
     let (state, now, id) = named(control, &request.name)?;
-    shown(&control.known.prefetch, &state, find(&state, None, &id)?, now)
+    shown(&control.known.hands.prefetch, &state, find(&state, None, &id)?, now)
 }
 
 /// The rollout as people see it now.
@@ -135,7 +135,7 @@ pub(super) fn list(
     let (rollouts, next_page_token) = page.take(newest_first, |rollout| rollout.number.to_string());
     let rollouts = rollouts
         .into_iter()
-        .map(|rollout| shown(&control.known.prefetch, &state, rollout, now));
+        .map(|rollout| shown(&control.known.hands.prefetch, &state, rollout, now));
     Ok(wire::ListRolloutsResponse {
         rollouts: rollouts.collect::<Result<_, _>>()?,
         next_page_token,
@@ -167,7 +167,7 @@ pub(super) fn explain(
         who: said.who,
         command: said.command,
     });
-    let tally = control.known.prefetch.tally(&state, &id, now);
+    let tally = control.known.hands.prefetch.tally(&state, &id, now);
     let ahead = tally.map(|tally| wire::Explanation {
         text: format!("its artifact is {}", tally.text()),
         ..wire::Explanation::default()

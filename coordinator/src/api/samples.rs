@@ -31,7 +31,7 @@ pub(super) fn read(control: &Control, request: &wire::ReadSamplesRequest) -> Res
 }
 
 fn of_host(control: &Control, id: &HostId, only: &[String], since: Time) -> wire::HostSamples {
-    let series = control.known.samples.read(id, only, since).into_iter();
+    let series = control.known.hands.samples.read(id, only, since).into_iter();
     let series = series.map(|(name, points)| wire::SampleSeries {
         name,
         points: points.into_iter().map(point).collect(),
@@ -51,7 +51,7 @@ fn point(point: Point) -> wire::SamplePoint {
 
 /// The newest of each.
 pub(super) fn newest(control: &Control, id: &HostId, now: Time) -> Vec<wire::Sample> {
-    let newest = control.known.samples.newest(id, now).into_iter();
+    let newest = control.known.hands.samples.newest(id, now).into_iter();
     newest
         .map(|(name, point)| wire::Sample {
             name,

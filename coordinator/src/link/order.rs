@@ -10,10 +10,10 @@ use echelon_playbooks::model::{
 };
 use echelon_proto::{
     App, Fence, ReleaseName,
-    wire::link::{self as wire, CoordinatorMessage, action::Kind, coordinator_message::Body},
+    wire::link::{self as wire, CoordinatorMessage, action::Kind, ask::What, coordinator_message::Body},
 };
 
-use crate::sessions::Item;
+use crate::{asks::Ask, driver::wall, sessions::Item};
 
 pub(super) fn message(item: &Item, heartbeat_ms: u32) -> CoordinatorMessage {
     let body = match item {
@@ -33,11 +33,36 @@ pub(super) fn message(item: &Item, heartbeat_ms: u32) -> CoordinatorMessage {
             // It does not outlive the session, and another rollout may want it as well.
             timeout_ms: 0,
         }),
+        Item::Ask(number, what) => Body::Ask(wire::Ask {
+            number: *number,
+            what: Some(question(what)),
+        }),
+        Item::NoMore(number) => Body::Ask(wire::Ask {
+            number: *number,
+            what: Some(What::NoMore(wire::AskNoMore {})),
+        }),
         Item::Unwatch(watch) => Body::Unwatch(wire::Unwatch { watch: watch.clone() }),
         Item::Ack(sequence) => Body::Ack(wire::ReportAck { sequence: *sequence }),
         Item::Heartbeat => Body::Heartbeat(wire::Heartbeat {}),
     };
     CoordinatorMessage { body: Some(body) }
+}
+
+fn question(ask: &Ask) -> What {
+    match ask {
+        Ask::Doctor => What::Doctor(wire::AskDoctor {
+            now_ms: i64::try_from(wall().0).unwrap_or(i64::MAX),
+        }),
+        Ask::Processes(app) => What::Processes(wire::AskProcesses { app: app.to_string() }),
+        Ask::Releases(app) => What::Releases(wire::AskReleases {
+            app: app.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }),
+        Ask::Tail { path, lines, follow } => What::Tail(wire::AskTail {
+            path: path.to_string_lossy().into_owned(),
+            lines: *lines,
+            follow: *follow,
+        }),
+    }
 }
 
 fn order(order: &Order) -> wire::Order {

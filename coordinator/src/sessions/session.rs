@@ -14,6 +14,8 @@ use echelon_engine::{command::Artifact, effect::Effect};
 use echelon_proto::HostId;
 use tokio::{sync::Notify, time::Instant};
 
+use crate::asks::Ask;
+
 /// Messages that may wait to be sent. A host is owed one order and one watch a rollout; an agent that lets this many
 /// wait reads nothing.
 const WAITING_MAX: usize = 64;
@@ -34,6 +36,10 @@ pub enum Item {
     Owed(Arc<Effect>),
     /// A release that the host may fetch ahead.
     Prefetch(Arc<Artifact>),
+    /// A question of a person, by its number.
+    Ask(u64, Arc<Ask>),
+    /// Nobody waits for its answers any more.
+    NoMore(u64),
     /// A watch, by its name on the link, is owed no longer.
     Unwatch(String),
     /// The reports up to this one are durable.

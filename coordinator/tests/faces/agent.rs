@@ -134,7 +134,12 @@ impl Agent {
                         };
                         self.say(agent_message::Body::Health(health)).await;
                     }
-                    Body::Welcome(_) | Body::Ack(_) | Body::Unwatch(_) | Body::Heartbeat(_) | Body::Prefetch(_) => {}
+                    Body::Welcome(_)
+                    | Body::Ack(_)
+                    | Body::Unwatch(_)
+                    | Body::Heartbeat(_)
+                    | Body::Prefetch(_)
+                    | Body::Ask(_) => {}
                 }
             }
         })

@@ -3,6 +3,7 @@
 
 mod agent;
 mod ahead;
+mod asks;
 mod drift;
 mod hosts;
 mod house;

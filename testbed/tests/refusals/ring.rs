@@ -232,6 +232,8 @@ fn list(folder: &Path, name: &Path, files: &mut BTreeSet<String>) {
 }
 
 fn without_times(json: &str) -> String {
-    let lines = json.lines().filter(|line| !line.contains("_time\""));
+    let lines = json
+        .lines()
+        .filter(|line| !line.contains("_time\"") && !line.contains("_free_bytes\""));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -157,6 +157,47 @@ pub(crate) enum HostVerb {
         #[command(flatten)]
         output: Output,
     },
+    /// Say what is wrong with a host, and how to mend it
+    Doctor {
+        /// The host
+        host: HostId,
+        /// How to show it
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the processes of an app on a host
+    Processes {
+        /// The host
+        host: HostId,
+        /// The app
+        app: App,
+        /// How to show it
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the releases that are on a host's disk
+    Releases {
+        /// The host
+        host: HostId,
+        /// Only of this app
+        app: Option<App>,
+        /// How to show it
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show the end of a file of a host, one of those that its agent's config shows
+    Tail {
+        /// The host
+        host: HostId,
+        /// The file's whole path
+        file: String,
+        /// At most so many lines
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+        lines: u32,
+        /// Stay, and show what is written, for ten minutes
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// Give a host labels, or take them away
     Label {
         /// The host

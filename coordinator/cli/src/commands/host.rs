@@ -1,6 +1,11 @@
-//! `host list`, `get`, `label`, `token`.
+//! `host list`, `get`, `label`, `token`; what is asked of a host itself is in `diagnose`.
 
-use echelon_proto::wire::control::{CreateJoinTokenRequest, GetHostRequest, LabelHostRequest, ListHostsRequest};
+mod diagnose;
+
+use echelon_proto::{
+    HostId,
+    wire::control::{CreateJoinTokenRequest, GetHostRequest, LabelHostRequest, ListHostsRequest},
+};
 
 use super::{Outcome, Session, pages};
 use crate::{
@@ -42,22 +47,23 @@ pub(super) async fn run(verb: HostVerb, mut session: Session<'_>) -> Outcome {
                 .into_inner();
             session.thing(&host, output.output)
         }
+        HostVerb::Doctor { host, output } => diagnose::doctor(&host, session, output.output).await,
+        HostVerb::Processes { host, app, output } => diagnose::processes(&host, &app, session, output.output).await,
+        HostVerb::Releases { host, app, output } => {
+            diagnose::releases(&host, app.as_ref(), session, output.output).await
+        }
+        HostVerb::Tail {
+            host,
+            file,
+            lines,
+            follow,
+        } => diagnose::tail(&host, file, lines, follow, session).await,
         HostVerb::Label {
             host,
             labels,
             dry_run,
             output,
-        } => {
-            let (set, remove): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(_, value)| value.is_some());
-            let request = LabelHostRequest {
-                name: format!("hosts/{host}"),
-                set: set.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
-                remove: remove.into_iter().map(|(key, _)| key).collect(),
-                validate_only: dry_run,
-            };
-            let host = session.client.label_host(ask(request)).await?.into_inner();
-            session.thing(&host, output.output)
-        }
+        } => label(&host, labels, dry_run, session, output.output).await,
         HostVerb::Token {
             host,
             datacenter,
@@ -74,6 +80,24 @@ pub(super) async fn run(verb: HostVerb, mut session: Session<'_>) -> Outcome {
             token(request, session, output.output).await
         }
     }
+}
+
+async fn label(
+    host: &HostId,
+    labels: Vec<(String, Option<String>)>,
+    dry_run: bool,
+    mut session: Session<'_>,
+    format: Format,
+) -> Outcome {
+    let (set, remove): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(_, value)| value.is_some());
+    let request = LabelHostRequest {
+        name: format!("hosts/{host}"),
+        set: set.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
+        remove: remove.into_iter().map(|(key, _)| key).collect(),
+        validate_only: dry_run,
+    };
+    let host = session.client.label_host(ask(request)).await?.into_inner();
+    session.thing(&host, format)
 }
 
 /// The token alone goes to the output, so that a script can take it from there.

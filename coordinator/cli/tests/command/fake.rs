@@ -93,6 +93,7 @@ impl Pki {
 type Handler<Q, A> = Box<dyn Fn(Q) -> Result<A, Status> + Send + Sync>;
 type Handlers = HashMap<&'static str, Box<dyn Any + Send + Sync>>;
 pub(crate) type Updates = Pin<Box<dyn Stream<Item = Result<WatchRolloutResponse, Status>> + Send>>;
+pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Result<AskHostResponse, Status>> + Send>>;
 pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<LogChunk, Status>> + Send>>;
 
 /// The answers.
@@ -211,6 +212,7 @@ macro_rules! control {
         impl Control for Answers {
             type WatchRolloutStream = Updates;
             type ReadLogsStream = Chunks;
+            type AskHostStream = Pieces;
             $(async fn $method(&self, request: Request<$request>) -> Result<Response<$answer>, Status> {
                 self.answer(stringify!($method), request)
             })*
@@ -248,6 +250,7 @@ control! {
     list_hosts: ListHostsRequest => ListHostsResponse;
     get_host: GetHostRequest => Host;
     read_samples: ReadSamplesRequest => ReadSamplesResponse;
+    ask_host: AskHostRequest => Pieces;
     label_host: LabelHostRequest => Host;
     create_join_token: CreateJoinTokenRequest => JoinToken;
 }

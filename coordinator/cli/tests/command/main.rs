@@ -5,6 +5,7 @@ mod drawings;
 mod drift;
 mod fake;
 mod following;
+mod hosts;
 mod offline;
 mod playbooks;
 mod shell;

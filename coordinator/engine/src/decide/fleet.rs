@@ -132,6 +132,22 @@ pub(super) fn label(
     }])
 }
 
+/// A host that is not there cannot answer, and then nobody has looked at it.
+pub(super) fn ask(engine: &Engine, by: &Person, host: &HostId, what: &str) -> Result<Vec<Record>, Refusal> {
+    let known = known(engine, host)?;
+    if !known.is_attached() {
+        return Err(Reason::WrongState.refusal(format!(
+            "host {host} is not reachable since {}: only its agent could answer; `echelon host get {host}` says what is known",
+            known.since
+        )));
+    }
+    Ok(vec![Record::HostAsked {
+        host: host.clone(),
+        what: what.to_owned(),
+        by: by.clone(),
+    }])
+}
+
 fn known<'a>(engine: &'a Engine, host: &HostId) -> Result<&'a Host, Refusal> {
     engine.state().hosts.get(host).ok_or_else(|| {
         Reason::NotFound.refusal(format!(

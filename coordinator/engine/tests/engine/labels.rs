@@ -1,8 +1,8 @@
-//! Labels that people give a host: whose word goes over whose, and when it is not taken.
+//! What people do with a host: the labels they give it (whose word goes over whose), and what they ask of it.
 
 use std::collections::BTreeMap;
 
-use echelon_engine::{Decision, Reason, Refusal, command::Command, event::PhaseResult};
+use echelon_engine::{Decision, Reason, Record, Refusal, command::Command, event::PhaseResult};
 use echelon_proto::{HostId, Label};
 
 use crate::world::{World, name};
@@ -91,5 +91,28 @@ fn nobody_is_labelled_in_the_middle_of_a_phase() {
     }
     label(&mut world, "h1", &[("port", Some("81"))]).unwrap();
     assert_eq!(of(&world, "h1", "port"), Some("81"));
+    world.check_replay();
+}
+
+#[test]
+fn what_is_asked_of_a_host_is_written_down_and_one_that_is_away_is_not_asked() {
+    let mut world = World::new();
+    world.host("dc1", "h1");
+    let ask = |host: &str| Command::AskHost {
+        host: name(host),
+        what: "tail /var/log/web.log -n 10".into(),
+    };
+    let asked = world.command("dora", ask("h1")).unwrap();
+    let expected = Record::HostAsked {
+        host: name("h1"),
+        what: "tail /var/log/web.log -n 10".into(),
+        by: name("dora"),
+    };
+    assert_eq!(asked.records, [expected]);
+    world.detach("h1");
+    let away = world.command("dora", ask("h1")).unwrap_err();
+    assert_eq!(away.reason, Reason::WrongState);
+    assert!(away.text.contains("host h1 is not reachable since"), "{away}");
+    assert_eq!(world.command("dora", ask("h9")).unwrap_err().reason, Reason::NotFound);
     world.check_replay();
 }

@@ -26,5 +26,11 @@ pub(in crate::api) async fn act(
     };
     let (_, state) = control.wish(by, Command::Act(act), request.validate_only).await?;
     let now = control.latest().1;
-    shown(&control.known.prefetch, &state, find(&state, None, &rollout)?, now).map(Response::new)
+    shown(
+        &control.known.hands.prefetch,
+        &state,
+        find(&state, None, &rollout)?,
+        now,
+    )
+    .map(Response::new)
 }

@@ -18,7 +18,7 @@ pub(in crate::api) fn report(control: &Control, request: &wire::GetReportRequest
     let account = view::report(&state, &id, now).ok_or_else(|| Status::internal(format!("{id} has no account")))?;
     let human = control.reader.story().human(&id);
     Ok(wire::Report {
-        rollout: Some(shown(&control.known.prefetch, &state, rollout, now)?),
+        rollout: Some(shown(&control.known.hands.prefetch, &state, rollout, now)?),
         outcomes: account
             .outcomes
             .into_iter()

@@ -31,7 +31,7 @@ pub(in crate::api) fn watch(
     let (_, _, rollout) = named(control, &request.name)?;
     let watcher = Watcher {
         reader: control.reader.clone(),
-        prefetch: control.known.prefetch.clone(),
+        prefetch: control.known.hands.prefetch.clone(),
         stopping: control.stopping.clone(),
         rollout,
         next_sequence: request.from_sequence,
