@@ -1,6 +1,7 @@
 //! The command line as people type it. Only its shape and its help: what a verb does is in `commands`.
 
 mod delta;
+mod judge;
 mod param;
 mod playbook;
 mod simulate;
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub(crate) use delta::{Converge, Drift};
+pub(crate) use judge::{Column, JudgeVerb, Score, Try};
 pub(crate) use param::{Reading, by_name};
 pub(crate) use playbook::{Diff, DiffFormat, Graph, GraphFormat, Lint, LintFormat, NewPlaybook, PlaybookVerb};
 pub(crate) use simulate::{Simulate, SimulateFormat};
@@ -103,6 +105,9 @@ pub(crate) enum Verb {
     /// Which coordinator, and as whom: show, set, use
     #[command(subcommand)]
     Context(ContextVerb),
+    /// The judge of canaries over data of your own: try, score; needs no coordinator
+    #[command(subcommand)]
+    Judge(JudgeVerb),
     /// Print the completions for a shell
     Completions {
         /// bash, zsh or fish

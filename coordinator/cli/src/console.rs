@@ -1,7 +1,7 @@
 //! Where output goes: the two streams, whether a person looks at the first, and in what shape; and what is piped in. All
 //! of it passes through here, so a test gives it buffers.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 
 use clap::ValueEnum;
 
@@ -43,7 +43,7 @@ pub enum Format {
 /// The streams of this process, or of a test.
 #[expect(missing_debug_implementations, reason = "writers have none")]
 pub struct Console {
-    input: Box<dyn Read + Send>,
+    input: BufReader<Box<dyn Read + Send>>,
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     size: Option<Size>,
@@ -64,7 +64,7 @@ impl Console {
         environment: Environment,
     ) -> Self {
         let mut console = Self {
-            input: Box::new(io::stdin()),
+            input: BufReader::new(Box::new(io::stdin())),
             out,
             err,
             size,
@@ -80,15 +80,35 @@ impl Console {
     /// With something else piped in than this process has.
     #[must_use]
     pub fn with_input(mut self, input: Box<dyn Read + Send>) -> Self {
-        self.input = input;
+        self.input = BufReader::new(input);
         self
     }
 
     /// What is piped in, of it at most `limit` bytes.
     pub(crate) fn read_input(&mut self, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.input.as_mut().take(limit).read_to_end(&mut bytes)?;
+        self.input.by_ref().take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// The next line of it, without its end; `None` at the end. A line that is longer than this, or no UTF-8, is read to
+    /// its end and said to be so.
+    pub(crate) fn read_line(&mut self, bytes_max: usize) -> io::Result<Option<Result<String, String>>> {
+        let mut line = Vec::new();
+        // One more, to see that there is more; and the end of the line.
+        let within = bytes_max as u64 + 2;
+        let read = self.input.by_ref().take(within).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        if line.pop_if(|byte| *byte == b'\n').is_none() && line.len() > bytes_max {
+            self.input.skip_until(b'\n')?;
+        }
+        if line.len() > bytes_max {
+            return Ok(Some(Err(format!("more than {bytes_max} bytes"))));
+        }
+        let text = String::from_utf8(line).map_err(|error| format!("no UTF-8: {error}"));
+        Ok(Some(text))
     }
 
     /// As the flag says.

@@ -15,6 +15,7 @@ mod forecast;
 mod json;
 mod line;
 mod name;
+mod samples;
 mod table;
 mod tree;
 mod watch;

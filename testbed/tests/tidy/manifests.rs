@@ -19,6 +19,8 @@ const SEES: [(&str, &[&str]); 12] = [
         "echelon-engine",
         &["echelon-condition", "echelon-playbooks", "echelon-proto"],
     ),
+    // It knows numbers only: what they are of is others' to say.
+    ("echelon-judge", &[]),
     ("echelon-shape", &["echelon-engine", "echelon-proto"]),
     (
         "echelon-rehearsal",
@@ -32,6 +34,7 @@ const SEES: [(&str, &[&str]); 12] = [
     (
         "echelon-cli",
         &[
+            "echelon-judge",
             "echelon-playbooks",
             "echelon-proto",
             "echelon-rehearsal",
@@ -51,6 +54,7 @@ const SEES: [(&str, &[&str]); 12] = [
             "echelon-cli",
             "echelon-coordinator",
             "echelon-engine",
+            "echelon-judge",
             "echelon-playbooks",
             "echelon-proto",
         ],
@@ -58,10 +62,11 @@ const SEES: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that must do no IO: they take proto without its `wire`.
-const PURE: [&str; 4] = [
+const PURE: [&str; 5] = [
     "echelon-condition",
     "echelon-playbooks",
     "echelon-engine",
+    "echelon-judge",
     "echelon-rehearsal",
 ];
 
@@ -284,6 +289,7 @@ pub(crate) fn below(packages: &[&str], edges: &str) -> BTreeSet<String> {
 pub(crate) fn impure(package: &str, below: &BTreeSet<String>) -> Vec<Offence> {
     let manifest = match package {
         "echelon-engine" => "coordinator/engine/Cargo.toml",
+        "echelon-judge" => "coordinator/judge/Cargo.toml",
         "echelon-rehearsal" => "coordinator/rehearsal/Cargo.toml",
         "echelon-condition" => "playbooks/condition/Cargo.toml",
         _ => "playbooks/Cargo.toml",
@@ -307,7 +313,7 @@ pub(crate) fn foreign_tls(below: &BTreeSet<String>) -> Vec<Offence> {
         .collect()
 }
 
-pub(crate) fn pure() -> [&'static str; 4] {
+pub(crate) fn pure() -> [&'static str; 5] {
     PURE
 }
 

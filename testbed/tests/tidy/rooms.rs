@@ -2,8 +2,12 @@
 
 use super::{offence::Offence, source::Source};
 
-/// The engine, and what drives it in virtual time: the same script must give the same rehearsal.
-const PURE: [&str; 2] = ["coordinator/engine/src/", "coordinator/rehearsal/src/"];
+/// The engine, what drives it in virtual time, and the judge: the same input must give the same output.
+const PURE: [&str; 3] = [
+    "coordinator/engine/src/",
+    "coordinator/judge/src/",
+    "coordinator/rehearsal/src/",
+];
 const STORE: &str = "coordinator/src/journal/sled.rs";
 
 /// Where the wire's types may be named in what is shipped. The command line is the wire's face: it shows what it is told.

@@ -6,6 +6,7 @@ mod drift;
 mod fake;
 mod following;
 mod hosts;
+mod judge;
 mod offline;
 mod playbooks;
 mod shell;
