@@ -2,7 +2,8 @@
 //! level above the control hosts'? The unit is the host, for hosts differ and a series depends on its own past: sixty
 //! points of one host are not sixty witnesses.
 //!
-//! b is a host's mean logarithm in the window before, s since the deploy. What before foretells is taken out (CUPED; Deng,
+//! b is a host's mean logarithm in the window before, s since the deploy; where a point depends on the one before it, with
+//! the weights that are best then (`spending`). What before foretells is taken out (CUPED; Deng,
 //! Xu, Kohavi and Walker 2013): r = s - theta (b - mean b of control), theta = cov(b, s) / var(b) over control hosts. Then
 //! canary r against control r: Welch's t from 10 hosts an arm up, with the variance that theta itself brings (as in an
 //! analysis of covariance); the exact permutation test below, where theta is taken within both arms together, since only

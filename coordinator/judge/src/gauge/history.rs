@@ -1,4 +1,4 @@
-//! What is known of each host, brought to one scale: its level before, and its running sums since. Deliberately no test.
+//! What is known of each host, brought to one scale: its level before, and its levels since. Deliberately no test.
 
 use super::{Gauge, HOSTS_MIN, Series, Settings};
 use crate::{
@@ -8,6 +8,8 @@ use crate::{
 
 /// Fewer points before say nothing of how a series depends on its past.
 const BEFORE_POINTS_MIN: usize = 8;
+/// Beyond this a mean would be its first and last point alone, and one bad point all of it.
+const RHO_MAX: f64 = 0.9;
 
 /// One host.
 #[derive(Debug)]
@@ -16,15 +18,40 @@ pub(super) struct Host {
     /// Mean in the window before; zero where no host has one.
     pub(super) before: f64,
     /// Of the points up to each interval, first none.
-    sums: Vec<f64>,
-    counts: Vec<usize>,
+    seen: Vec<Seen>,
+}
+
+/// The points of a series up to one of them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    sum: f64,
+    count: usize,
+    first: f64,
+    last: f64,
+}
+
+impl Seen {
+    fn add(&mut self, value: f64) {
+        if self.count == 0 {
+            self.first = value;
+        }
+        self.last = value;
+        self.sum += value;
+        self.count += 1;
+    }
+
+    /// Weighted as in `spending::variance_of_mean`; not for no points.
+    fn mean(&self, rho: f64) -> f64 {
+        let within = (1.0 - rho).mul_add(self.sum, rho * (self.first + self.last));
+        within / (1.0 - rho).mul_add(self.count as f64, 2.0 * rho)
+    }
 }
 
 impl Host {
     /// Mean since the deploy, when it told at least half of the points.
-    pub(super) fn level(&self, intervals: usize) -> Option<f64> {
-        let count = self.counts[intervals];
-        (2 * count >= intervals && count > 0).then(|| self.sums[intervals] / count as f64)
+    pub(super) fn level(&self, intervals: usize, rho: f64) -> Option<f64> {
+        let seen = self.seen[intervals];
+        (2 * seen.count >= intervals && seen.count > 0).then(|| seen.mean(rho))
     }
 }
 
@@ -118,7 +145,7 @@ impl History {
         for (name, points) in series {
             let before = match before {
                 None => 0.0,
-                Some(before) => match before.get(name).and_then(|points| mean(points, scale)) {
+                Some(before) => match before.get(name).and_then(|points| mean(points, scale, self.rho)) {
                     Some(level) => level,
                     None => {
                         self.left_out
@@ -128,7 +155,7 @@ impl History {
                 },
             };
             let host = Host::read(points, self.intervals, is_canary, before, scale);
-            if host.level(self.intervals).is_none() {
+            if host.level(self.intervals, self.rho).is_none() {
                 self.left_out
                     .push((name.clone(), "it told fewer than half of the points"));
             }
@@ -148,7 +175,9 @@ impl History {
     pub(super) fn too_little(&self, settings: &Settings) -> Verdict {
         let count = |is_canary| {
             let hosts = self.hosts.iter().filter(|host| host.is_canary == is_canary);
-            hosts.filter(|host| host.level(self.intervals).is_some()).count()
+            hosts
+                .filter(|host| host.level(self.intervals, self.rho).is_some())
+                .count()
         };
         let (control, canary) = (count(false), count(true));
         let reason = if control.min(canary) < HOSTS_MIN {
@@ -174,26 +203,18 @@ impl History {
 
 impl Host {
     fn read(points: &[Option<f64>], intervals: usize, is_canary: bool, before: f64, scale: &Scale) -> Self {
-        let (mut sums, mut counts) = (vec![0.0], vec![0]);
-        let (mut sum, mut count) = (0.0, 0);
+        let mut so_far = Seen::default();
+        let mut seen = vec![so_far];
         for at in 0..intervals {
-            if let Some(value) = points
-                .get(at)
-                .copied()
-                .flatten()
-                .and_then(|value| scale.bring(Some(value)))
-            {
-                sum += value;
-                count += 1;
+            if let Some(value) = scale.bring(points.get(at).copied().flatten()) {
+                so_far.add(value);
             }
-            sums.push(sum);
-            counts.push(count);
+            seen.push(so_far);
         }
         Self {
             is_canary,
             before,
-            sums,
-            counts,
+            seen,
         }
     }
 }
@@ -234,9 +255,12 @@ impl Scale {
     }
 }
 
-fn mean(points: &[Option<f64>], scale: &Scale) -> Option<f64> {
-    let known: Vec<f64> = points.iter().filter_map(|point| scale.bring(*point)).collect();
-    (!known.is_empty()).then(|| moments::mean(&known))
+fn mean(points: &[Option<f64>], scale: &Scale, rho: f64) -> Option<f64> {
+    let mut seen = Seen::default();
+    for value in points.iter().filter_map(|point| scale.bring(*point)) {
+        seen.add(value);
+    }
+    (seen.count > 0).then(|| seen.mean(rho))
 }
 
 fn is_constant(series: &Series) -> bool {
@@ -276,7 +300,7 @@ fn dependence(hosts: &[Vec<Option<f64>>], points: usize) -> f64 {
     }
     let seen = (products / pairs) / (squares / singles);
     let count = points as f64;
-    (seen.mul_add(count, 1.0) / (count - 4.0)).clamp(0.0, 0.99)
+    (seen.mul_add(count, 1.0) / (count - 4.0)).clamp(0.0, RHO_MAX)
 }
 
 fn known_mean(values: impl Iterator<Item = Option<f64>>) -> f64 {

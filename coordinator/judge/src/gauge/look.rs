@@ -37,7 +37,7 @@ impl Look {
         let arm = |is_canary: bool| -> Vec<(f64, f64)> {
             let hosts = history.hosts.iter().filter(|host| host.is_canary == is_canary);
             hosts
-                .filter_map(|host| Some((host.before, host.level(intervals)?)))
+                .filter_map(|host| Some((host.before, host.level(intervals, history.rho)?)))
                 .collect()
         };
         let arms = Arms {

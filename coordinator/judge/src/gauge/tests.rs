@@ -213,7 +213,7 @@ fn what_is_still_needed_is_said_in_intervals_or_in_hosts() {
         margin: 0.01,
         ..settings()
     };
-    let verdict = Arms::new(60, 12, 10, 1.01).judge(&far);
+    let verdict = Arms::new(60, 12, 10, 1.004).judge(&far);
     assert_eq!(verdict.outcome, Outcome::Inconclusive, "{verdict:?}");
     let needed = verdict.needed.unwrap();
     assert!(
