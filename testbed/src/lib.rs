@@ -14,6 +14,7 @@ pub mod fuzz;
 pub mod haproxy;
 pub mod host;
 pub mod hosts;
+pub mod judge;
 pub mod origin;
 pub mod place;
 pub mod process;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use echelon_testbed::{bench, demo, fleet, fuzz, hosts, reaper::Reaper, sample, screen, verify};
+use echelon_testbed::{bench, demo, fleet, fuzz, hosts, judge, reaper::Reaper, sample, screen, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +30,8 @@ enum Command {
     Hosts(hosts::Arguments),
     /// Measure a coordinator with a fleet attached, from the outside
     Bench(bench::Arguments),
+    /// What the judge of canaries gets wrong, and how soon it finds harm, over made-up fleets
+    Judge(judge::Arguments),
     /// The reader of playbooks under libFuzzer, for as long as you like
     Fuzz(fuzz::Arguments),
     /// The service that the demo rolls out; not for people
@@ -44,6 +46,9 @@ fn main() -> anyhow::Result<ExitCode> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    if let Command::Judge(arguments) = &arguments.command {
+        return judge::run(arguments);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if let Command::SampleService(arguments) = arguments.command {
         runtime.block_on(sample::run(&arguments))?;
@@ -69,7 +74,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Hosts(arguments) => hosts::run(&arguments).await,
         Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,
-        Command::SampleService(_) => Ok(ExitCode::SUCCESS),
+        Command::Judge(_) | Command::SampleService(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -8,6 +8,7 @@ mod buckets;
 mod clients;
 mod fuzz;
 mod job;
+mod judge;
 mod needs;
 mod room;
 mod tally;
@@ -59,6 +60,8 @@ pub enum Step {
     DemoMachines,
     /// Real hosts under systemd in four datacenters: a rollout, and agents, hosts and lines that fail in the middle of a phase
     Hosts,
+    /// The judge of canaries against SciPy, and its bench with a few canaries
+    Judge,
     /// A Python client as a Jenkins job would use it
     Clients,
     /// An artifact out of an S3 bucket, which is moto's; installs moto from PyPI once
@@ -149,6 +152,7 @@ impl Step {
             Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
             Self::DemoMachines => "The demo with other machines: glu's, Edge's, and one of one's own",
             Self::Hosts => "Real hosts, and what happens to them in the middle of a phase",
+            Self::Judge => "The judge of canaries",
             Self::Clients => "A Python client, as a Jenkins job",
             Self::Buckets => "An artifact out of an S3 bucket",
             Self::Bench => "A small fleet in the bench",
@@ -214,6 +218,7 @@ impl Step {
             // As root it must be able to; what it lacks is then said by the story itself, and is a failure.
             Self::Hosts if !hosts::able::is_root() => Ok(Found::left_out("left out: it takes root")),
             Self::Hosts => story(&name, &["hosts", "--events"], room).await,
+            Self::Judge => judge::look(&name, room).await,
             Self::Clients => clients::look(&name, room).await,
             Self::Buckets => buckets::look(&name, room).await,
             Self::Bench => bench::look(&name, room).await,

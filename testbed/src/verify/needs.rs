@@ -82,7 +82,7 @@ const NEEDS: &[Need] = &[
     Need {
         package: "python3-venv",
         sign: Sign::Modules("import ensurepip"),
-        why: "moto, whose S3 the agent fetches from, has a Python of its own",
+        why: "moto's S3 and SciPy each have a Python of their own",
     },
     Need {
         package: "debootstrap",

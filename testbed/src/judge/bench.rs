@@ -1,0 +1,315 @@
+//! The rows: which fleet, which harm, which metrics, which goal. All metrics are judged as one of twelve that share an alpha
+//! of 1 %, looked at every minute of an hour.
+
+use std::{num::NonZero, thread, time::Instant};
+
+use echelon_judge::{
+    Budget, Direction, Label, METRICS_MAX, Outcome, Verdict,
+    case::Points,
+    count::{self, Counts},
+    gauge, kayenta, latency,
+    ratio::{self, Ratios},
+};
+
+use super::{
+    chance::{Chance, each},
+    figures::{Figure, Figures, Goal, Seen},
+    world::{self, Fleet, Levels, MINUTES},
+};
+use crate::screen;
+
+const BUDGET: Budget = Budget {
+    alpha: 0.01,
+    beta: 0.05,
+    metrics: METRICS_MAX,
+};
+/// The arms of most rows.
+const WIDE: Fleet = Fleet {
+    control: 200,
+    canary: 20,
+    rho: 0.8,
+};
+/// As many control as canary hosts.
+const EVEN: Fleet = Fleet {
+    control: 20,
+    canary: 20,
+    rho: 0.8,
+};
+/// So few canaries that their choices are counted.
+const FEW: Fleet = Fleet {
+    control: 40,
+    canary: 8,
+    rho: 0.8,
+};
+/// Events and distributions of hosts that differ are never quite the same in both arms; with 20 hosts that differ by 20 %
+/// the arms differ by 4.5 % or so.
+const COUNT_TOLERANCE: f64 = 0.1;
+const LATENCY_TOLERANCE: f64 = 0.05;
+/// Samples of an arm.
+const SAMPLES: usize = 18_000;
+const FALSE_MOST: Goal = Goal {
+    failed_most: Some(0.01),
+    failed_least: None,
+    median_most: None,
+    p90_most: None,
+    seconds_most: None,
+};
+const NO_GOAL: Goal = Goal {
+    failed_most: None,
+    ..FALSE_MOST
+};
+
+/// Every row, one after the other.
+#[must_use]
+pub fn measure(seed: u64, canaries: u64) -> Figures {
+    let mut rows = Vec::new();
+    let mut row = |figure: Figure| {
+        screen::note(format_args!("{}", figure.name));
+        rows.push(figure);
+    };
+    for rho in [0.0, 0.5, 0.8] {
+        row(harmless(seed, canaries, Fleet { rho, ..WIDE }, FALSE_MOST));
+    }
+    row(mixed(seed, canaries));
+    row(harmless(seed, (canaries / 4).max(10), EVEN, FALSE_MOST));
+    row(harmless(seed, (canaries / 20).max(10), FEW, FALSE_MOST));
+    let soon = Goal {
+        failed_least: Some(0.95),
+        median_most: Some(3.0),
+        p90_most: Some(20.0),
+        ..NO_GOAL
+    };
+    for rho in [0.0, 0.5, 0.8] {
+        row(shifted(seed, canaries, Fleet { rho, ..WIDE }, soon));
+    }
+    row(shifted(seed, canaries / 2, EVEN, NO_GOAL));
+    for (fleet, is_asked) in [(WIDE, true), (EVEN, false)] {
+        for (rate, times, goal) in errors() {
+            let goal = if is_asked { goal } else { NO_GOAL };
+            row(erring(seed, canaries, fleet, (rate, times), goal));
+        }
+    }
+    row(failing(seed, canaries));
+    row(slower(seed, canaries / 4));
+    row(speed(seed));
+    Figures {
+        seed,
+        cores: thread::available_parallelism().map_or(1, NonZero::get),
+        profile: if cfg!(debug_assertions) { "debug" } else { "release" },
+        rows,
+    }
+}
+
+fn errors() -> [(f64, f64, Goal); 3] {
+    let at_least = |failed: f64| Goal {
+        failed_least: Some(failed),
+        ..NO_GOAL
+    };
+    let at_once = Goal {
+        median_most: Some(1.0),
+        ..NO_GOAL
+    };
+    [
+        (60.0, 2.0, at_once),
+        (1.0, 2.0, at_least(0.85)),
+        (0.2, 5.0, at_least(0.99)),
+    ]
+}
+
+fn of(fleet: Fleet) -> String {
+    format!(
+        "{} v {} hosts, autocorrelation {}",
+        fleet.canary, fleet.control, fleet.rho
+    )
+}
+
+/// Twelve gauges that the release does nothing to.
+fn harmless(seed: u64, canaries: u64, fleet: Fleet, goal: Goal) -> Figure {
+    let name = format!("harmless, 12 gauges, {}", of(fleet));
+    let seen = each(canaries, |canary| {
+        let mut chance = Chance::new(seed, &name, canary);
+        let judged: Vec<_> = (0..METRICS_MAX).map(|_| level(fleet, 0.0, &mut chance)).collect();
+        together(&judged)
+    });
+    Figure::new(name, &seen, goal)
+}
+
+/// Three of each kind that the release does nothing to.
+fn mixed(seed: u64, canaries: u64) -> Figure {
+    let name = format!("harmless, 3 each of gauge, count, ratio, latency, {}", of(WIDE));
+    let seen = each(canaries, |canary| {
+        let mut chance = Chance::new(seed, &name, canary);
+        let mut judged = Vec::new();
+        for rate in [60.0, 1.0, 0.2] {
+            judged.push(level(WIDE, 0.0, &mut chance));
+            judged.push(events(WIDE, rate, 1.0, &mut chance));
+            judged.push(requests(WIDE, 100.0 * rate, 1.0, &mut chance));
+            judged.push(latencies(WIDE, 0.0, &mut chance));
+        }
+        together(&judged)
+    });
+    Figure::new(name, &seen, FALSE_MOST)
+}
+
+fn shifted(seed: u64, canaries: u64, fleet: Fleet, goal: Goal) -> Figure {
+    let name = format!("+10 % of a gauge, {}", of(fleet));
+    let seen = each(canaries, |canary| {
+        together(&[level(fleet, 0.1, &mut Chance::new(seed, &name, canary))])
+    });
+    Figure::new(name, &seen, goal)
+}
+
+fn erring(seed: u64, canaries: u64, fleet: Fleet, (rate, times): (f64, f64), goal: Goal) -> Figure {
+    let name = format!("errors x{times} at {rate}/min, {}", of(fleet));
+    let seen = each(canaries, |canary| {
+        together(&[events(fleet, rate, times, &mut Chance::new(seed, &name, canary))])
+    });
+    Figure::new(name, &seen, goal)
+}
+
+fn failing(seed: u64, canaries: u64) -> Figure {
+    let name = format!("0.2 % bad x2 at 6000/min, {}", of(WIDE));
+    let seen = each(canaries, |canary| {
+        together(&[requests(WIDE, 6000.0, 2.0, &mut Chance::new(seed, &name, canary))])
+    });
+    Figure::new(name, &seen, NO_GOAL)
+}
+
+fn slower(seed: u64, canaries: u64) -> Figure {
+    let name = format!("latencies +20 %, {SAMPLES} samples an arm, {}", of(WIDE));
+    let seen = each(canaries.max(10), |canary| {
+        together(&[latencies(WIDE, 0.2, &mut Chance::new(seed, &name, canary))])
+    });
+    Figure::new(name, &seen, NO_GOAL)
+}
+
+/// 2,000 hosts, twelve gauges, an hour: all looks.
+fn speed(seed: u64) -> Figure {
+    let fleet = Fleet {
+        control: 1800,
+        canary: 200,
+        rho: 0.8,
+    };
+    let name = "12 metrics of 2,000 hosts x 60 points judged";
+    let levels = each(u64::from(METRICS_MAX), |metric| {
+        Levels::draw(fleet, 0.0, &mut Chance::new(seed, name, metric))
+    });
+    let began = Instant::now();
+    let judged = each(levels.len() as u64, |metric| {
+        gauge::judge(&levels[metric as usize].gauge(), &gauge_settings())
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(
+        judged.iter().all(|verdict| verdict.hosts.canary == 200),
+        "not all hosts were judged"
+    );
+    let goal = Goal {
+        seconds_most: Some(1.0),
+        ..NO_GOAL
+    };
+    Figure::of_time(name, seconds, goal)
+}
+
+/// One metric, by us and by the classic judge.
+type Judged = (Verdict, bool);
+
+fn level(fleet: Fleet, change: f64, chance: &mut Chance) -> Judged {
+    let levels = Levels::draw(fleet, change, chance);
+    (
+        gauge::judge(&levels.gauge(), &gauge_settings()),
+        is_high(&levels.averaged()),
+    )
+}
+
+fn events(fleet: Fleet, rate: f64, times: f64, chance: &mut Chance) -> Judged {
+    let arms = world::events(fleet, rate, times, chance);
+    let settings = count::Settings {
+        direction: Direction::Increase,
+        share: fleet.share(),
+        tolerance: COUNT_TOLERANCE,
+        margin: 1.0,
+        budget: BUDGET,
+    };
+    let counts = Counts {
+        control: &arms.0,
+        canary: &arms.1,
+    };
+    (count::judge(&counts, &settings), is_high(&world::a_host(fleet, &arms)))
+}
+
+fn requests(fleet: Fleet, a_minute: f64, times: f64, chance: &mut Chance) -> Judged {
+    let (control, canary) = world::requests(fleet, a_minute, 0.002, times, chance);
+    let settings = ratio::Settings {
+        direction: Direction::Increase,
+        tolerance: COUNT_TOLERANCE,
+        margin: 1.0,
+        pass_below_rate: None,
+        budget: BUDGET,
+    };
+    let ratios = Ratios {
+        control: &control,
+        canary: &canary,
+    };
+    let rates = |arm: &[Option<ratio::Tally>]| -> Points {
+        let rate = |tally: &ratio::Tally| (tally.total > 0.0).then(|| tally.bad / tally.total);
+        arm.iter().map(|tally| tally.as_ref().and_then(rate)).collect()
+    };
+    (
+        ratio::judge(&ratios, &settings),
+        is_high(&(rates(&control), rates(&canary))),
+    )
+}
+
+/// The classic judge gets the mean of each minute's samples.
+fn latencies(fleet: Fleet, change: f64, chance: &mut Chance) -> Judged {
+    let (control, canary) = world::latencies(fleet, SAMPLES, change, chance);
+    let settings = latency::Settings {
+        direction: Direction::Increase,
+        tolerance: LATENCY_TOLERANCE,
+        margin: 0.2,
+        budget: BUDGET,
+    };
+    let minutes = |arm: &Points| -> Points {
+        let mean = |minute: &[Option<f64>]| Some(minute.iter().flatten().sum::<f64>() / minute.len() as f64);
+        arm.chunks(SAMPLES / MINUTES).map(mean).collect()
+    };
+    let verdict = latency::judge(&control, &canary, &settings);
+    (verdict, is_high(&(minutes(&control), minutes(&canary))))
+}
+
+fn gauge_settings() -> gauge::Settings {
+    gauge::Settings {
+        direction: Direction::Increase,
+        tolerance: 0.0,
+        margin: 0.1,
+        intervals: Some(MINUTES),
+        budget: BUDGET,
+    }
+}
+
+/// By the classic judge with the options that it has when nothing is said, but for the direction.
+fn is_high((control, canary): &(Points, Points)) -> bool {
+    let settings = kayenta::Settings {
+        direction: Direction::Increase,
+        ..kayenta::Settings::default()
+    };
+    kayenta::judge(control, canary, &settings).label == Label::High
+}
+
+fn together(judged: &[Judged]) -> Seen {
+    let at = |outcome: Outcome| {
+        let found = judged.iter().filter(move |(verdict, _)| verdict.outcome == outcome);
+        found.map(|(verdict, _)| verdict.looks)
+    };
+    let passed = at(Outcome::Pass);
+    Seen {
+        failed: at(Outcome::Fail).min(),
+        passed: (at(Outcome::Pass).count() == judged.len())
+            .then(|| passed.max())
+            .flatten(),
+        classic: (
+            judged.iter().filter(|(_, high)| *high).count() as u32,
+            judged.len() as u32,
+        ),
+    }
+}
