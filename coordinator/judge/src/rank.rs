@@ -10,6 +10,10 @@ pub struct MannWhitney {
     pub u: f64,
     /// Standardised, with continuity correction; NaN when all values are tied.
     pub z: f64,
+    /// Of u from what is to be expected.
+    distance: f64,
+    /// Of u, when both are alike.
+    deviation: f64,
 }
 
 impl MannWhitney {
@@ -24,8 +28,13 @@ impl MannWhitney {
         let ranked = Ranked::new(&all);
         let u = ranked.sum_of_first(first.len()) - m * (m + 1.0) / 2.0;
         let distance = u - m * n / 2.0;
-        let z = (distance - sign(distance) / 2.0) / spread(m, n, ranked.ties);
-        Some(Self { u, z })
+        let deviation = spread(m, n, ranked.ties);
+        Some(Self {
+            u,
+            z: (distance - sign(distance) / 2.0) / deviation,
+            distance,
+            deviation,
+        })
     }
 
     /// Two-sided.
@@ -34,17 +43,10 @@ impl MannWhitney {
         (2.0 * Normal::standard().sf(self.z.abs())).min(1.0)
     }
 
-    /// How likely the first is this much larger by chance.
+    /// How likely the first is this much larger by chance. The correction goes against that, wherever u lies.
     #[must_use]
-    pub fn upper_tail(&self, first: usize, second: usize) -> f64 {
-        let distance = self.u - (first * second) as f64 / 2.0;
-        // The correction always goes against the alternative.
-        let z = if distance > 0.0 {
-            self.z
-        } else {
-            self.z * (distance - 0.5) / (distance - sign(distance) / 2.0)
-        };
-        Normal::standard().sf(z)
+    pub fn upper_tail(&self) -> f64 {
+        Normal::standard().sf((self.distance - 0.5) / self.deviation)
     }
 }
 
@@ -106,6 +108,15 @@ mod tests {
     #[test]
     fn zero_and_minus_zero_are_one_value() {
         assert_eq!(Ranked::new(&[0.0, -0.0]).ranks, [1.5, 1.5]);
+    }
+
+    #[test]
+    fn half_a_pair_from_the_middle_has_its_tail_too() {
+        let test = MannWhitney::new(&[1.0, 2.0], &[1.0, 1.5, 2.0]).unwrap();
+        assert_eq!(test.u, 3.0);
+        let test = MannWhitney::new(&[1.0, 2.0], &[1.0, 1.5, 1.5]).unwrap();
+        assert_eq!((test.u, test.z), (3.5, 0.0));
+        assert_eq!((test.p(), test.upper_tail()), (1.0, 0.5));
     }
 
     #[test]

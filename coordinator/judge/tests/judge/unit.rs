@@ -49,7 +49,7 @@ fn scaled(series: &Series, scale: f64) -> Series {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn a_gauge_is_the_same_in_any_unit(
