@@ -210,7 +210,7 @@ fn values_that_are_not_positive_are_compared_on_their_own_scale() {
 fn what_is_still_needed_is_said_in_intervals_or_in_hosts() {
     let far = Settings {
         intervals: Some(60),
-        margin: 0.01,
+        margin: 0.007,
         ..settings()
     };
     let verdict = Arms::new(60, 12, 10, 1.004).judge(&far);
