@@ -9,6 +9,7 @@ mod action;
 mod amount;
 mod base;
 mod bind;
+mod canary;
 mod choice;
 mod condition;
 mod deadlines;

@@ -2,6 +2,7 @@
 //! its bounds. The engine works on this and never on text.
 
 mod action;
+mod canary;
 mod gate;
 mod invariant;
 mod machine;
@@ -18,6 +19,7 @@ pub use action::{
     Action, ArtifactVerb, Balance, BalancerVerb, Content, FileSpec, HttpCheck, Limits, Poll, Repeat, Run, SystemdVerb,
     TcpCheck, WhichRelease,
 };
+pub use canary::{Canary, Doubt, Harm, Metric, MetricKind};
 pub use gate::{Gate, GateKind, Rule};
 pub use invariant::{Ask, Invariant};
 pub use machine::{

@@ -3,6 +3,7 @@
 //! text, and only there.
 
 mod action;
+mod canary;
 pub(crate) mod item;
 mod machine;
 mod params;

@@ -5,6 +5,7 @@
 #![expect(dead_code, reason = "the types are there for their schema, and nobody makes one")]
 
 mod action;
+mod canary;
 mod extending;
 mod gates;
 mod machine;

@@ -113,6 +113,10 @@ names! {
     ParamName = "parameter";
     /// A gate of a playbook.
     GateName = "gate";
+    /// What a canary gate compares.
+    MetricName = "metric";
+    /// Where samples come from.
+    SourceName = "source";
     /// A plan: its fingerprint, shortened.
     PlanId = "plan";
     /// A rollout: `r1`, `r2`, ...

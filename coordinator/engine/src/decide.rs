@@ -9,6 +9,7 @@ mod start;
 use echelon_proto::{Person, Time};
 
 use crate::{
+    canary,
     command::Command,
     engine::{Decision, Engine, Reply},
     event::Event,
@@ -36,6 +37,13 @@ pub(crate) fn decide(engine: &Engine, now: Time, event: &Event) -> Result<Decisi
                 report::health(engine, host, watch, *healthy, message)
             })))
         }
+        Event::CanaryLooked {
+            rollout,
+            datacenter,
+            gate,
+            since,
+            look,
+        } => Ok(done(canary::looked(engine, (rollout, datacenter, gate), *since, look))),
         Event::NotificationSettled { number, delivered } => {
             let owed = engine.state().notifications.contains_key(number);
             let record = Record::NotificationSettled {

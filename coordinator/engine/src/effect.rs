@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use echelon_playbooks::model::{Action, Leftovers, Place};
-use echelon_proto::{App, Fence, HostId, ReleaseName, RolloutId, Span, StateName};
+use echelon_playbooks::model::{Action, Canary, Leftovers, Place};
+use echelon_proto::{App, Datacenter, Fence, GateName, HostId, ReleaseName, RolloutId, Span, StateName, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{command::Artifact, host::Standing, notice::Occasion};
@@ -18,6 +18,8 @@ pub enum Key {
     Watch(HostId, RolloutId),
     /// A probe on a host, for the state in which the app stands there.
     Monitor(HostId, App),
+    /// Looks of a canary gate.
+    Canary(RolloutId, Datacenter, GateName),
     /// Word to the outside.
     Notify(u64),
 }
@@ -30,6 +32,8 @@ pub enum Effect {
     Order(Order),
     /// A probe is to be asked over and over.
     Watch(Watch),
+    /// Hosts are to be compared over and over.
+    Canary(Comparison),
     /// Word is to be sent.
     Notify(Notification),
 }
@@ -76,6 +80,31 @@ pub struct Watch {
     pub every: Span,
     /// Failures in a row before a host counts as unhealthy.
     pub unhealthy_after: u32,
+}
+
+/// What a canary gate compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// Of which rollout.
+    pub rollout: RolloutId,
+    /// In which lane.
+    pub datacenter: Datacenter,
+    /// Index of the wave.
+    pub wave: usize,
+    /// Which gate.
+    pub gate: GateName,
+    /// What the playbook says of it.
+    pub canary: Canary,
+    /// Of all canary gates of the wave together: they share what may be falsely called harm.
+    pub metrics: u32,
+    /// Hosts with the new release, by what the source calls them.
+    pub treated: BTreeMap<String, HostId>,
+    /// Hosts without it.
+    pub control: BTreeMap<String, HostId>,
+    /// When the first host of the wave could go: what is before it is the window before.
+    pub opened: Time,
+    /// From when on samples count.
+    pub since: Time,
 }
 
 /// Word to the outside.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use echelon_proto::{App, Digest, Fence, HostId, Label, Person};
+use echelon_proto::{App, Datacenter, Digest, Fence, GateName, HostId, Label, Person, RolloutId, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{command::Command, host::Standing};
+use crate::{command::Command, gate::canary::Look, host::Standing};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -57,6 +57,19 @@ pub enum Event {
         healthy: bool,
         /// What it saw.
         message: String,
+    },
+    /// The judge of a canary gate has looked.
+    CanaryLooked {
+        /// Of which rollout.
+        rollout: RolloutId,
+        /// In which lane.
+        datacenter: Datacenter,
+        /// Which gate.
+        gate: GateName,
+        /// For the window that begins then.
+        since: Time,
+        /// What it said.
+        look: Look,
     },
     /// The runner has done with a notification.
     NotificationSettled {

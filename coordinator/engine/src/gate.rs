@@ -3,15 +3,16 @@
 //! The rule: every gate of the wave must say pass. A gate that has not been able to see what it needs says nothing; when
 //! its deadline passes, its `on_expire` applies. Missing data is never a pass.
 //!
-//! Gates of a wave are asked in rounds: first those that look (health, soak); when they have passed and the bake is over,
+//! Gates of a wave are asked in rounds: first those that look (health, canary, soak); when they have passed and the bake is over,
 //! those that ask people, so that people decide on what was seen; at last those that ask the clock (window), so that the
 //! next wave opens at the time that was asked for.
 
+pub mod canary;
 pub mod health;
 pub mod soak;
 pub mod window;
 
-use echelon_playbooks::model::{Gate, GateKind};
+use echelon_playbooks::model::{Doubt, Gate, GateKind, Rule};
 use echelon_proto::{GateName, Time};
 
 use crate::{
@@ -75,6 +76,7 @@ impl Question<'_> {
             GateKind::Health { share, hold_for, .. } => health::ask(self, *share, *hold_for),
             GateKind::Soak { hold_for } => soak::ask(self, *hold_for),
             GateKind::Approval { count } => approval(self, *count),
+            GateKind::Canary(canary) => canary::ask(self, canary),
             GateKind::Window(window) => window::ask(self, window),
         };
         let Some(expiry) = self.expiry() else { return answer };
@@ -91,9 +93,38 @@ impl Question<'_> {
     fn expiry(&self) -> Option<Time> {
         let from = match self.gate.kind {
             GateKind::Approval { .. } => self.known.asked?,
-            GateKind::Health { .. } | GateKind::Soak { .. } | GateKind::Window(_) => self.bake_end,
+            GateKind::Health { .. } | GateKind::Soak { .. } | GateKind::Canary(_) | GateKind::Window(_) => {
+                self.bake_end
+            }
         };
         Some(from + self.gate.deadline?)
+    }
+
+    /// When the wave's last host had settled.
+    fn rolled(&self) -> Time {
+        let wave = self
+            .rollout
+            .lanes
+            .get(self.lane)
+            .and_then(|lane| lane.waves.get(self.wave));
+        wave.and_then(|wave| wave.rolled).unwrap_or_default()
+    }
+
+    /// What a verdict leads to.
+    pub(crate) fn rule(&self, verdict: Verdict) -> Option<Rule> {
+        let (inconclusive, no_data) = match &self.gate.kind {
+            GateKind::Canary(canary) => (canary.on_inconclusive, canary.on_no_data),
+            GateKind::Health { .. } | GateKind::Soak { .. } | GateKind::Approval { .. } | GateKind::Window(_) => {
+                (Doubt::Extend, Doubt::Extend)
+            }
+        };
+        match verdict {
+            Verdict::Pass => None,
+            Verdict::Fail => Some(self.gate.on_fail),
+            Verdict::Expired => Some(self.gate.on_expire),
+            Verdict::Inconclusive => Some(canary::doubt(self.gate, inconclusive)),
+            Verdict::NoData => Some(canary::doubt(self.gate, no_data)),
+        }
     }
 }
 
@@ -115,6 +146,7 @@ pub fn kind_name(kind: &GateKind) -> &'static str {
         GateKind::Health { .. } => "health",
         GateKind::Approval { .. } => "approval",
         GateKind::Soak { .. } => "soak",
+        GateKind::Canary(_) => "canary",
         GateKind::Window(_) => "window",
     }
 }
@@ -135,7 +167,7 @@ impl Round {
 
     pub(crate) const fn of(kind: &GateKind) -> Self {
         match kind {
-            GateKind::Health { .. } | GateKind::Soak { .. } => Self::Look,
+            GateKind::Health { .. } | GateKind::Soak { .. } | GateKind::Canary(_) => Self::Look,
             GateKind::Approval { .. } => Self::People,
             GateKind::Window(_) => Self::Clock,
         }

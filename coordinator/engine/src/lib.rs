@@ -8,6 +8,7 @@
 
 mod advance;
 mod apply;
+mod canary;
 pub mod capacity;
 pub mod command;
 pub mod converge;

@@ -126,6 +126,7 @@ pub(crate) fn refresh(engine: &mut Engine, record: &Record) {
         | Record::ApprovalAsked { .. }
         | Record::GateApproved { .. }
         | Record::GateDecided { .. }
+        | Record::CanaryLooked { .. }
         | Record::GateReopened { .. }
         | Record::BakeCut { .. }
         | Record::WavePassed { .. }

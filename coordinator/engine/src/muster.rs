@@ -109,6 +109,7 @@ impl Muster {
             | Record::ApprovalAsked { .. }
             | Record::GateApproved { .. }
             | Record::GateDecided { .. }
+            | Record::CanaryLooked { .. }
             | Record::GateReopened { .. }
             | Record::BakeCut { .. }
             | Record::WavePassed { .. }

@@ -10,6 +10,7 @@ use echelon_playbooks::{
 use echelon_proto::{Fence, GateName, HostId, ReleaseName, WaveName};
 
 use crate::{
+    canary,
     command::Artifact,
     effect::{Effect, Key, Order, Watch},
     engine::Engine,
@@ -30,8 +31,13 @@ impl Engine {
                 ]
             })
         });
+        let canaries = self
+            .state
+            .active()
+            .flat_map(|rollout| (0..rollout.lanes.len()).flat_map(|lane| canary::keys(rollout, lane)));
         let notify = self.state.notifications.keys().map(|number| Key::Notify(*number));
         keys.chain(notify)
+            .chain(canaries)
             .chain(monitor::keys(&self.state))
             .filter_map(|key| effect(&self.state, &key).map(|effect| (key, Arc::new(effect))))
             .collect()
@@ -57,6 +63,9 @@ fn effect(state: &State, key: &Key) -> Option<Effect> {
         Key::Order(host, rollout) => order(state, host, state.rollouts.get(rollout)?).map(Effect::Order),
         Key::Watch(host, rollout) => watch(state, host, state.rollouts.get(rollout)?).map(Effect::Watch),
         Key::Monitor(host, app) => monitor::watch(state, host, app).map(Effect::Watch),
+        Key::Canary(rollout, datacenter, gate) => {
+            canary::comparison(state, state.rollouts.get(rollout)?, datacenter, gate).map(Effect::Canary)
+        }
         Key::Notify(number) => state.notifications.get(number).cloned().map(Effect::Notify),
     }
 }

@@ -1,6 +1,7 @@
 //! A plan: which hosts go when, in which lane and wave. Nothing is left to choose at run time, so what was looked at is
 //! what will happen, and the same inputs give the same plan to the byte.
 
+mod arms;
 mod bind;
 mod groups;
 mod make;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::PlanRequest;
 
+pub use arms::Arms;
 pub use make::make;
 pub use stale::changes;
 
@@ -146,6 +148,9 @@ pub struct WavePlan {
     pub gates: Vec<GateName>,
     /// In the order they go.
     pub hosts: Vec<HostPlan>,
+    /// Who is compared with whom, by each canary gate.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arms: BTreeMap<GateName, Arms>,
 }
 
 /// One host.

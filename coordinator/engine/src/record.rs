@@ -18,6 +18,7 @@ use crate::{
     desired::Standby,
     effect::Notification,
     event::{Hello, PhaseResult},
+    gate::canary::Look,
     host::Standing,
     outcome::Outcome,
     plan::Plan,
@@ -167,6 +168,14 @@ pub enum Record {
         by: Person,
         reason: String,
     },
+    /// The judge of a canary gate has looked.
+    CanaryLooked {
+        rollout: RolloutId,
+        datacenter: Datacenter,
+        wave: usize,
+        gate: GateName,
+        look: Look,
+    },
     /// A gate is decided. `rule` is what a verdict other than pass leads to.
     GateDecided {
         rollout: RolloutId,
@@ -310,6 +319,10 @@ pub enum Verdict {
     Fail,
     /// Its deadline passed without a verdict.
     Expired,
+    /// Neither good nor bad was shown.
+    Inconclusive,
+    /// There was nothing to judge.
+    NoData,
 }
 
 impl Verdict {
@@ -320,6 +333,8 @@ impl Verdict {
             Self::Pass => "pass",
             Self::Fail => "fail",
             Self::Expired => "expired",
+            Self::Inconclusive => "inconclusive",
+            Self::NoData => "no_data",
         }
     }
 }
@@ -356,6 +371,7 @@ impl Record {
             | Self::WaveRolled { rollout, .. }
             | Self::ApprovalAsked { rollout, .. }
             | Self::GateApproved { rollout, .. }
+            | Self::CanaryLooked { rollout, .. }
             | Self::GateDecided { rollout, .. }
             | Self::GateReopened { rollout, .. }
             | Self::BakeCut { rollout, .. }

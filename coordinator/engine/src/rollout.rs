@@ -13,6 +13,7 @@ pub use run::{Back, Current, Direction, Failure, Health, HeldBack, Note, Run, Se
 
 use crate::{
     command::{PlanRequest, Verb},
+    gate::canary::Look,
     outcome::Outcome,
     plan::{Pace, Plan},
     record::Verdict,
@@ -270,6 +271,9 @@ pub struct GateState {
     pub overruled: bool,
     /// What it saw.
     pub evidence: String,
+    /// The newest look of a canary gate.
+    #[serde(default)]
+    pub look: Option<Look>,
 }
 
 impl GateState {
@@ -282,7 +286,11 @@ impl GateState {
     /// Whether it said no and nobody overruled it.
     #[must_use]
     pub fn is_bad(&self) -> bool {
-        !self.overruled && matches!(self.verdict, Some(Verdict::Fail | Verdict::Expired))
+        let verdict_is_bad = match self.verdict {
+            None | Some(Verdict::Pass) => false,
+            Some(Verdict::Fail | Verdict::Expired | Verdict::Inconclusive | Verdict::NoData) => true,
+        };
+        !self.overruled && verdict_is_bad
     }
 }
 

@@ -286,6 +286,7 @@ fn renders(playbook: &Playbook, app: &App, labels: &BTreeMap<Label, String>) -> 
     for gate in playbook.gates.values() {
         match &gate.kind {
             GateKind::Health { probe, .. } => probe.render(&scope).map(drop)?,
+            GateKind::Canary(canary) => canary.host.render(&scope).map(drop)?,
             GateKind::Approval { .. } | GateKind::Soak { .. } | GateKind::Window(_) => {}
         }
     }

@@ -140,8 +140,8 @@ pub(crate) fn check(script: &Script, hosts: &[Host]) -> Result<(), Error> {
 
 fn health_gates(script: &Script) -> Vec<String> {
     let gates = script.playbook.gates.iter();
-    let health = gates.filter(|(_, gate)| matches!(gate.kind, GateKind::Health { .. }));
-    health.map(|(name, _)| name.to_string()).collect()
+    let asking = gates.filter(|(_, gate)| matches!(gate.kind, GateKind::Health { .. } | GateKind::Canary(_)));
+    asking.map(|(name, _)| name.to_string()).collect()
 }
 
 fn has_phase(machine: &Machine, name: &str) -> bool {

@@ -12,6 +12,7 @@ use echelon_engine::{
     command::{Act, Artifact, Command, IfRunning, PlanRequest, Start, Verb, What},
     effect::{Effect, Key, Order, Watch},
     event::{PhaseResult, Report},
+    gate::canary::{Look, Says},
     rollout::{Rollout, Status},
     view,
 };
@@ -29,6 +30,9 @@ use crate::{
 /// A probe that was just begun answers for the first time.
 const FIRST_ANSWER: Span = Span::secs(1);
 
+/// As the judge: it passes nothing earlier.
+const LOOKS_TO_PASS: u64 = 5;
+
 /// Something that will happen.
 #[derive(Debug)]
 enum Happening {
@@ -36,6 +40,8 @@ enum Happening {
     Ends { order: Arc<Effect>, result: PhaseResult },
     /// A probe answers.
     Answers { watch: Arc<Effect>, healthy: bool },
+    /// The judge has looked.
+    Judges { comparison: Arc<Effect>, says: Says },
     /// People approve.
     Approve { datacenter: Datacenter, approvers: u32 },
 }
@@ -183,6 +189,26 @@ impl<'a> World<'a> {
                     message: if *healthy { "holds" } else { "was made to fail" }.into(),
                 })
             }
+            Happening::Judges { comparison, says } => {
+                let Effect::Canary(comparison) = comparison.as_ref() else {
+                    return None;
+                };
+                Some(Event::CanaryLooked {
+                    rollout: comparison.rollout.clone(),
+                    datacenter: comparison.datacenter.clone(),
+                    gate: comparison.gate.clone(),
+                    since: comparison.since,
+                    look: Look {
+                        upto: self.now,
+                        says: *says,
+                        evidence: match says {
+                            Says::Fail => "was made to fail",
+                            Says::Pass | Says::Inconclusive | Says::NoData => "assumed by the rehearsal",
+                        }
+                        .into(),
+                    },
+                })
+            }
             Happening::Approve { .. } => None,
         }
     }
@@ -228,8 +254,9 @@ impl<'a> World<'a> {
             match (key, owed) {
                 (Key::Order(..), Some(order)) => self.begin(order),
                 (Key::Watch(..), Some(watch)) => self.watch(watch),
+                (Key::Canary(..), Some(comparison)) => self.compare(comparison),
                 // A monitor that has said nothing lets its host count as well, which here it always is.
-                (Key::Order(..) | Key::Watch(..) | Key::Monitor(..) | Key::Notify(_), _) => {}
+                (Key::Order(..) | Key::Watch(..) | Key::Monitor(..) | Key::Canary(..) | Key::Notify(_), _) => {}
             }
         }
     }
@@ -271,6 +298,28 @@ impl<'a> World<'a> {
             FIRST_ANSWER + Span(every.0.saturating_mul(u64::from(unhealthy_after.saturating_sub(1))))
         };
         self.foresee(after, Happening::Answers { watch: effect, healthy });
+    }
+
+    /// The judge passes nothing before its fifth look; harm it may see at once.
+    fn compare(&mut self, effect: Arc<Effect>) {
+        let Effect::Canary(comparison) = effect.as_ref() else {
+            return;
+        };
+        let gate = comparison.gate.as_str();
+        let mut hosts = comparison.treated.values();
+        let (says, looks) = if hosts.any(|host| self.troubles.probe_fails(host, gate)) {
+            (Says::Fail, 1)
+        } else {
+            (Says::Pass, LOOKS_TO_PASS)
+        };
+        let after = comparison.since.since(self.now) + Span(comparison.canary.every.0.saturating_mul(looks));
+        self.foresee(
+            after,
+            Happening::Judges {
+                comparison: effect,
+                says,
+            },
+        );
     }
 
     fn asked(&mut self, datacenter: &Datacenter, wave: usize, gate: &GateName) {

@@ -329,7 +329,7 @@ fn an_order_in_flight_is_owed_again_by_the_next_coordinator_with_a_higher_term()
         effects
             .filter_map(|effect| match effect.as_ref() {
                 Effect::Order(order) => Some(order.fence.clone()),
-                Effect::Watch(_) | Effect::Notify(_) => None,
+                Effect::Watch(_) | Effect::Canary(_) | Effect::Notify(_) => None,
             })
             .collect()
     };

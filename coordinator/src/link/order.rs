@@ -25,7 +25,7 @@ pub(super) fn message(item: &Item, heartbeat_ms: u32) -> CoordinatorMessage {
             Effect::Order(owed) => Body::Order(order(owed)),
             Effect::Watch(owed) => Body::Watch(watch(owed)),
             // Not for a host: the dispatcher leaves it to the notify runner, so it never comes here.
-            Effect::Notify(_) => Body::Heartbeat(wire::Heartbeat {}),
+            Effect::Canary(_) | Effect::Notify(_) => Body::Heartbeat(wire::Heartbeat {}),
         },
         Item::Prefetch(artifact) => Body::Prefetch(wire::Prefetch {
             app: artifact.app.to_string(),

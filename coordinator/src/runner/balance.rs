@@ -158,7 +158,7 @@ impl Balance {
 fn is_for_a_balancer(effect: &Effect) -> bool {
     match effect {
         Effect::Order(order) => order.on == Place::Coordinator,
-        Effect::Watch(_) | Effect::Notify(_) => false,
+        Effect::Watch(_) | Effect::Canary(_) | Effect::Notify(_) => false,
     }
 }
 

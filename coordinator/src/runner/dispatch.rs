@@ -85,7 +85,7 @@ impl Dispatch {
 fn host_of(key: &Key) -> Option<&HostId> {
     match key {
         Key::Order(host, _) | Key::Watch(host, _) | Key::Monitor(host, _) => Some(host),
-        Key::Notify(_) => None,
+        Key::Canary(..) | Key::Notify(_) => None,
     }
 }
 
@@ -97,7 +97,7 @@ fn difference(before: Option<&Effect>, now: Option<&Arc<Effect>>) -> Vec<Item> {
     }
     let name = |effect: &Effect| match effect {
         Effect::Watch(watch) => Some(watch.id.clone()),
-        Effect::Order(_) | Effect::Notify(_) => None,
+        Effect::Order(_) | Effect::Canary(_) | Effect::Notify(_) => None,
     };
     let gone = before.and_then(name);
     let kept = now.and_then(|effect| name(effect));

@@ -57,7 +57,7 @@ impl Notify {
                 (Key::Notify(number), None) => {
                     waiting.remove(number);
                 }
-                (Key::Order(..) | Key::Watch(..) | Key::Monitor(..), _) => {}
+                (Key::Order(..) | Key::Watch(..) | Key::Monitor(..) | Key::Canary(..), _) => {}
             }
         }
         drop(waiting);

@@ -7,7 +7,7 @@
 //! An example: `{ kind: health, for: 30m }` has the default deadline of 10m. In a wave with `bake: 5m` it would have to
 //! hold for 30m within 15m. With `bake: 1h` it passes.
 //!
-//! The edge cases: a gate is reported once, with the first wave in which it cannot pass. Soak and window gates have no deadline.
+//! The edge cases: a gate is reported once, with the first wave in which it cannot pass. Soak, canary and window gates have no deadline.
 
 use std::collections::BTreeMap;
 
@@ -63,11 +63,11 @@ fn never(gate: &Gate, bake: Span, asked: &[(&GateName, &Gate)]) -> Option<(Span,
             let before = asked.iter().map(|(_, other)| match other.kind {
                 GateKind::Health { hold_for, .. } => Span(hold_for.0.saturating_sub(bake.0)),
                 GateKind::Soak { hold_for } => hold_for,
-                GateKind::Approval { .. } | GateKind::Window(_) => Span::ZERO,
+                GateKind::Canary(_) | GateKind::Approval { .. } | GateKind::Window(_) => Span::ZERO,
             });
             (before.max().unwrap_or(Span::ZERO), deadline)
         }
-        GateKind::Soak { .. } | GateKind::Window(_) => return None,
+        GateKind::Canary(_) | GateKind::Soak { .. } | GateKind::Window(_) => return None,
     };
     (least >= most).then_some((least, most))
 }

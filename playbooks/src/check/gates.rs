@@ -6,6 +6,7 @@ use echelon_proto::{GateName, Span};
 
 use super::{
     Lint, action,
+    canary::canary,
     fields::{Fields, Shape},
     hosts::RULES,
     machine::keys,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     fault::code,
-    model::{Gate, GateKind, OnFailure, Rule, Stage, Waves},
+    model::{Canary, Gate, GateKind, OnFailure, Rule, Stage, Waves},
     text::{
         Mark,
         tree::{Node, Value},
@@ -47,6 +48,8 @@ pub(super) struct Section {
     pub(super) names: Known,
     /// Those of kind `health`, also where something else is wrong with one.
     health: BTreeSet<String>,
+    /// Those of kind `canary`, with how many metrics each has.
+    canaries: BTreeMap<String, usize>,
     places: BTreeMap<GateName, Mark>,
 }
 
@@ -55,6 +58,7 @@ enum Sort {
     Health,
     Approval,
     Soak,
+    Canary,
     Window,
 }
 
@@ -119,6 +123,7 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
             Some(BTreeSet::new())
         },
         health: BTreeSet::new(),
+        canaries: BTreeMap::new(),
         places: BTreeMap::new(),
     };
     let Some(node) = node else {
@@ -132,8 +137,15 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
     let mut gates = BTreeMap::new();
     for (key, node) in entries {
         let name: Option<GateName> = lint.key_name(key, "gate");
-        if is_health(node) {
+        if is_kind(node, "health") {
             section.health.insert(key.text.clone());
+        }
+        if is_kind(node, "canary") {
+            let metrics = node.get("metrics").map_or(0, |metrics| match &metrics.value {
+                Value::Map(metrics) => metrics.len(),
+                Value::List(_) | Value::Scalar(_) | Value::Broken => 0,
+            });
+            section.canaries.insert(key.text.clone(), metrics);
         }
         let gate = gate(lint, node, on_fail);
         if let (Some(name), Some(gate)) = (name, gate) {
@@ -145,9 +157,9 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
     section
 }
 
-fn is_health(node: &Node) -> bool {
+fn is_kind(node: &Node, word: &str) -> bool {
     node.get("kind")
-        .is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == "health"))
+        .is_some_and(|kind| matches!(&kind.value, Value::Scalar(scalar) if scalar.text == word))
 }
 
 fn gate(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {
@@ -159,13 +171,15 @@ fn gate(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {
         ("health", Sort::Health),
         ("approval", Sort::Approval),
         ("soak", Sort::Soak),
+        ("canary", Sort::Canary),
         ("window", Sort::Window),
     ];
-    let later = ["canary", "evidence", "webhook", "invariant"];
+    let later = ["evidence", "webhook", "invariant"];
     match lint.choice(kind, "kind", &words, &later)? {
         Sort::Health => health(lint, node, on_fail),
         Sort::Approval => approval(lint, node, on_fail),
         Sort::Soak => soak(lint, node, on_fail),
+        Sort::Canary => canary(lint, node, on_fail),
         Sort::Window => Some(Gate {
             kind: GateKind::Window(window(lint, node)?),
             deadline: None,
@@ -246,6 +260,7 @@ pub(super) fn references(lint: &mut Lint<'_>, node: &Node, section: &Section) ->
     let items = lint.list(node, "`gates` of a wave", GATES_OF_WAVE_MAX)?;
     lint.twice(items, "`gates`");
     section.report_second_health(lint, items);
+    section.report_too_many_metrics(lint, items);
     lint.each(items, |lint, item| lint.reference(item, "gates", GATE, &section.names))
 }
 
@@ -270,6 +285,40 @@ impl Section {
                 cut(name)
             );
             lint.fault(code::ONE_HEALTH_GATE, item.at, message, help);
+        }
+    }
+
+    /// What may be falsely called harm is divided among all metrics of a wave.
+    fn report_too_many_metrics(&self, lint: &mut Lint<'_>, items: &[Node]) {
+        let mut metrics = 0;
+        for item in items {
+            let Value::Scalar(scalar) = &item.value else { continue };
+            metrics += self.canaries.get(&scalar.text).copied().unwrap_or(0);
+            if metrics > Canary::METRICS_MAX {
+                let message = format!("with `{}` this wave compares {metrics} metrics", cut(&scalar.text));
+                let help = format!(
+                    "a wave has at most {}: with more of them little would be found",
+                    Canary::METRICS_MAX
+                );
+                lint.fault(code::TOO_LARGE, item.at, message, help);
+                return;
+            }
+        }
+    }
+
+    /// A canary gate of the last wave: no host is left that the release has not reached.
+    pub(super) fn report_no_control(&self, lint: &mut Lint<'_>, last: &str, gates: &Node) {
+        let Value::List(items) = &gates.value else { return };
+        for item in items {
+            let Value::Scalar(scalar) = &item.value else { continue };
+            if self.canaries.contains_key(&scalar.text) {
+                let message = format!(
+                    "{last} asks the canary gate `{}`, but no host is left to compare with",
+                    cut(&scalar.text)
+                );
+                let help = "ask it in the waves before the last, which are written as a list";
+                lint.fault(code::NO_CONTROL, item.at, message, help);
+            }
         }
     }
 

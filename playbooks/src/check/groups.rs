@@ -66,7 +66,7 @@ pub(super) fn report_spread_in_group(lint: &mut Lint<'_>, node: &Node, spread_by
     }
 }
 
-fn key(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<HostKey> {
+pub(super) fn key(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<HostKey> {
     let text = lint.words(node, what)?;
     if text == "pool" {
         return Some(HostKey::Pool);

@@ -77,10 +77,13 @@ pub(super) fn waves(lint: &mut Lint<'_>, node: &Node, gates: &Section) -> Option
             let fields = lint.fields(node, &WAVES)?;
             let ladder = lint.fields(fields.get("ladder")?, &LADDER)?;
             let bake = ladder.or("bake", Span::ZERO, |node| bake(lint, node));
-            let gates = ladder.or("gates", Vec::new(), |node| gates::references(lint, node, gates));
+            let names = ladder.or("gates", Vec::new(), |node| gates::references(lint, node, gates));
+            if let Some(node) = ladder.get("gates") {
+                gates.report_no_control(lint, "the last wave of a ladder", node);
+            }
             Some(Waves::Ladder {
                 bake: bake?,
-                gates: gates?,
+                gates: names?,
             })
         }
         Value::Scalar(scalar) if scalar.text == "ladder" => Some(Waves::Ladder {
@@ -118,6 +121,9 @@ fn listed(lint: &mut Lint<'_>, node: &Node, gates: &Section) -> Option<Vec<Wave>
     report_sizes(lint, &sizes);
     if let (Some(last), Some(node)) = (waves.as_ref().and_then(|waves| waves.last()), items.last()) {
         report_idle_bake(lint, last, node);
+    }
+    if let Some(node) = items.last().and_then(|last| last.get("gates")) {
+        gates.report_no_control(lint, "the last wave", node);
     }
     waves
 }

@@ -53,6 +53,7 @@ pub(crate) const WAVES: &str = "E050";
 pub(crate) const ONE_HEALTH_GATE: &str = "E051";
 pub(crate) const NO_GROUPS: &str = "E052";
 pub(crate) const GATE_NEVER_IN_TIME: &str = "E053";
+pub(crate) const NO_CONTROL: &str = "E054";
 
 pub(crate) const UNKNOWN_PARAM: &str = "E060";
 pub(crate) const PARAM_VALUE: &str = "E061";

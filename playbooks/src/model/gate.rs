@@ -3,7 +3,7 @@
 use echelon_proto::Span;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Window};
+use super::{Action, Canary, Window};
 
 /// What stands between a wave and the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub enum GateKind {
         /// How long.
         hold_for: Span,
     },
+    /// Hosts of the wave against hosts that the release has not reached, by what a source of metrics says of them. Looked at
+    /// over and over from the wave's last host on; harm that is shown fails it at once, and harm that is ruled out passes it.
+    Canary(Box<Canary>),
     /// A good time to go on. Asked when everything else of the wave has passed, so that the next wave opens at such a time.
     Window(Window),
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use echelon_proto::{GateName, Span};
 
-use super::{action, item::Item, rule};
+use super::{action, canary, item::Item, rule};
 use crate::model::{
     Amount, Budget, BudgetScope, Deploy, Gate, GateKind, Grouping, HostKey, Opening, Override, Stage, Wave, Waves,
     Window,
@@ -48,7 +48,7 @@ fn grouped(map: Item, group: Option<&Grouping>) -> Item {
         .with_some("order_within_group", order.filled())
 }
 
-fn key(key: &HostKey) -> Item {
+pub(super) fn key(key: &HostKey) -> Item {
     match key {
         HostKey::Pool => Item::bare("pool"),
         HostKey::Label(label) => Item::text(format_args!("labels.{label}")),
@@ -156,6 +156,9 @@ fn gate(gate: &Gate) -> Item {
         GateKind::Soak { hold_for } => Item::map()
             .with("kind", Item::bare("soak"))
             .with("for", Item::span(*hold_for)),
+        GateKind::Canary(of) => canary::canary(of)
+            .with("on_fail", rule(*on_fail))
+            .with("on_expire", rule(*on_expire)),
         GateKind::Window(window) => hours(window),
     }
 }

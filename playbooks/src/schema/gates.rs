@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use super::{
     Rule,
     action::Probe,
+    canary::CanaryGate,
     value::{self, Percent, Span},
 };
 
@@ -21,6 +22,7 @@ enum Gate {
     Health(Box<HealthGate>),
     Approval(ApprovalGate),
     Soak(SoakGate),
+    Canary(Box<CanaryGate>),
     Window(WindowGate),
 }
 

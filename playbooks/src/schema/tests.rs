@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Which definition mirrors which shape of the reader.
-const MIRRORS: [(&str, &str); 49] = [
+const MIRRORS: [(&str, &str); 55] = [
     ("a playbook", "Playbook"),
     ("`hosts`", "Hosts"),
     ("`expect`", "Expect"),
@@ -50,6 +50,12 @@ const MIRRORS: [(&str, &str); 49] = [
     ("an approval gate", "ApprovalGate"),
     ("a soak gate", "SoakGate"),
     ("a window gate", "WindowGate"),
+    ("a canary gate", "CanaryGate"),
+    ("a gauge of a canary gate", "GaugeMetric"),
+    ("a count of a canary gate", "CountMetric"),
+    ("a ratio of a canary gate", "RatioMetric"),
+    ("a latency of a canary gate", "LatencyMetric"),
+    ("a guard of a canary gate", "GuardMetric"),
     ("hours of a window", "Hours"),
     ("a stage", "Stage"),
     ("`deploy`", "Deploy"),

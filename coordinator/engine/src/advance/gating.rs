@@ -6,7 +6,7 @@ use echelon_proto::{GateName, RolloutId, Span, Time};
 use super::{Turn, forward, traveller};
 use crate::{
     gate::{Question, Round},
-    record::{Record, Verdict},
+    record::Record,
     rollback,
     rollout::{HoldKind, LaneStage, Rollout, Wave},
 };
@@ -152,11 +152,7 @@ fn ask(turn: &mut Turn<'_>, id: &RolloutId, lane: usize, round: Round) {
         }
         let answer = question.ask();
         let Some(verdict) = answer.verdict else { continue };
-        let rule = match verdict {
-            Verdict::Pass => None,
-            Verdict::Fail => Some(question.gate.on_fail),
-            Verdict::Expired => Some(question.gate.on_expire),
-        };
+        let rule = question.rule(verdict);
         let evidence = answer.evidence;
         records.push(Record::GateDecided {
             rollout,

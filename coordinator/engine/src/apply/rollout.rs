@@ -8,6 +8,7 @@ use std::sync::Arc;
 use echelon_proto::{HostId, RolloutId, Time};
 
 use crate::{
+    canary,
     effect::Key,
     engine::Engine,
     plan::{Body, Plan},
@@ -37,6 +38,7 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
         | Record::HealthChanged { .. } => run::apply(engine, now, record),
         Record::ApprovalAsked { .. }
         | Record::GateApproved { .. }
+        | Record::CanaryLooked { .. }
         | Record::GateDecided { .. }
         | Record::GateReopened { .. }
         | Record::BakeCut { .. } => gate::apply(rollout, now, record),
@@ -348,14 +350,17 @@ fn refresh(engine: &mut Engine, record: &Record, id: &RolloutId, was_over: bool)
             .collect::<Vec<_>>()
     };
     let lane_watches = |index: usize| -> Vec<Key> {
-        rollout
-            .lane_runs(index)
-            .map(|(host, _)| Key::Watch(host.clone(), id.clone()))
-            .collect()
+        let watches = rollout.lane_runs(index);
+        let watches = watches.map(|(host, _)| Key::Watch(host.clone(), id.clone()));
+        watches.chain(canary::keys(rollout, index)).collect()
     };
     let keys = match record {
         Record::PhaseStarted { host, .. } | Record::PhaseEnded { host, .. } => orders(vec![host.clone()]),
-        Record::HostSettled { host, .. } => vec![Key::Watch(host.clone(), id.clone())],
+        Record::HostSettled { host, .. } => {
+            let lane = rollout.runs.get(host).into_iter();
+            let canaries = lane.flat_map(|run| canary::keys(rollout, run.lane));
+            canaries.chain([Key::Watch(host.clone(), id.clone())]).collect()
+        }
         Record::HostReopened { host, .. } => rollout.runs.get(host).map_or(Vec::new(), |run| lane_watches(run.lane)),
         Record::WaveOpened { datacenter, .. }
         | Record::WaveRolled { datacenter, .. }

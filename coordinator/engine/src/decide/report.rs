@@ -198,7 +198,7 @@ pub(super) fn health(engine: &Engine, host: &HostId, watch: &str, healthy: bool,
         .range(Key::Watch(host.clone(), first())..)
         .take_while(|(key, _)| match key {
             Key::Watch(of, _) => of == host,
-            Key::Order(..) | Key::Monitor(..) | Key::Notify(_) => false,
+            Key::Order(..) | Key::Monitor(..) | Key::Canary(..) | Key::Notify(_) => false,
         });
     let mut records = Vec::new();
     for (key, effect) in wanted {

@@ -10,8 +10,8 @@ use echelon_playbooks::{
 use echelon_proto::{Datacenter, Digest, HostId, OperationName, Person, PhaseName, PlanId, Pool, Span, Time, WaveName};
 
 use super::{
-    Body, HostPlan, LanePlan, Pace, Plan, PoolPlan, WavePlan, bind::Bound, groups::portions, spread::spread, standby,
-    waves,
+    Body, HostPlan, LanePlan, Pace, Plan, PoolPlan, WavePlan, arms, bind::Bound, groups::portions, spread::spread,
+    standby, waves,
 };
 use crate::{
     command::{Artifact, PlanRequest},
@@ -46,7 +46,7 @@ pub fn make(state: &State, request: &PlanRequest, by: &Person, now: Time) -> Res
                 Part::LeftOut => left_out.push(host.id.clone()),
             }
         }
-        lanes.extend(source.lane(datacenter, going, standby, capacity));
+        lanes.extend(source.lane(state, datacenter, (going, standby), capacity));
     }
     for lane in &lanes {
         source.check(state, lane)?;
@@ -243,19 +243,21 @@ impl<'a> Source<'a> {
     /// The lane of a datacenter, where anything goes there.
     fn lane(
         &self,
+        state: &State,
         datacenter: Datacenter,
-        going: Vec<(&Host, HostPlan)>,
-        standby: Vec<HostPlan>,
+        (going, standby): (Vec<(&Host, HostPlan)>, Vec<HostPlan>),
         capacity: Vec<PoolPlan>,
     ) -> Option<LanePlan> {
         let grouping = self.deploy.group.as_ref();
         let mut waves = waves::cut(&self.deploy.waves, portions(going, grouping));
+        arms::draw(state, &self.playbook.gates, &mut waves);
         if !standby.is_empty() {
             waves.push(WavePlan {
                 name: standby::wave(),
                 bake: Span::ZERO,
                 gates: Vec::new(),
                 hosts: standby,
+                arms: BTreeMap::new(),
             });
         }
         let pace = self.deploy.overrides.get(&datacenter).map(|other| Pace {
@@ -284,6 +286,7 @@ impl<'a> Source<'a> {
                     .map_err(|missing| refuse(missing.to_string()))?;
                 self.can_tell(host, &wave.name, &planned.phases).map_err(refuse)?;
             }
+            self.tells_apart(state, wave)?;
         }
         Ok(())
     }
@@ -291,13 +294,7 @@ impl<'a> Source<'a> {
     /// Whether the host has every label that its phases, what takes them back, the probes of its gates and what is asked
     /// of it name.
     fn renders(&self, host: &Host, wave: &WaveName, phases: &[PhaseName]) -> Result<(), Missing> {
-        let scope = Scope {
-            host: host.subject(),
-            wave,
-            app: &self.artifact.app,
-            release: Some(&self.artifact.release),
-            sha256: self.artifact.sha256,
-        };
+        let scope = self.scope(host, wave);
         let machine = &self.playbook.machine;
         let forward = phases.iter().filter_map(|name| machine.phase(name));
         let undos = forward.clone().filter_map(|phase| machine.phase(phase.undo.as_ref()?));
@@ -308,6 +305,7 @@ impl<'a> Source<'a> {
         for gate in self.playbook.gates.values() {
             match &gate.kind {
                 GateKind::Health { probe, .. } => probe.render(&scope).map(drop)?,
+                GateKind::Canary(canary) => canary.host.render(&scope).map(drop)?,
                 GateKind::Approval { .. } | GateKind::Soak { .. } | GateKind::Window(_) => {}
             }
         }
@@ -318,6 +316,36 @@ impl<'a> Source<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether each host that a canary gate compares is called otherwise in the source than every other.
+    fn tells_apart(&self, state: &State, wave: &WavePlan) -> Result<(), Refusal> {
+        for (gate, arms) in &wave.arms {
+            let Some(GateKind::Canary(canary)) = self.playbook.gates.get(gate).map(|gate| &gate.kind) else {
+                continue;
+            };
+            let called = arms.canary.iter().chain(&arms.control).filter_map(|id| {
+                let host = state.hosts.get(id)?;
+                Some((id, canary.host.render(&self.scope(host, &wave.name)).ok()?))
+            });
+            if let Some((host, name)) = arms::twice(called) {
+                return Err(Reason::Invalid.refusal(format!(
+                    "host {host} is {name:?} to canary gate {gate}, as another host is: let `host` of the gate name something \
+                     that differs, such as ${{{{ host.name }}}}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn scope<'h>(&'h self, host: &'h Host, wave: &'h WaveName) -> Scope<'h> {
+        Scope {
+            host: host.subject(),
+            wave,
+            app: &self.artifact.app,
+            release: Some(&self.artifact.release),
+            sha256: self.artifact.sha256,
+        }
     }
 
     /// Whether each `when` of its phases is true or false for the host.

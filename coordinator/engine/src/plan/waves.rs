@@ -10,6 +10,8 @@
 //!
 //! Edge cases: a ladder's steps go by the hosts of the lane, not by its groups.
 
+use std::collections::BTreeMap;
+
 use echelon_playbooks::model::{Amount, Wave, Waves};
 use echelon_proto::WaveName;
 
@@ -51,6 +53,7 @@ pub(super) fn cut(waves: &Waves, portions: Vec<Vec<HostPlan>>) -> Vec<WavePlan> 
                 bake: wave.bake,
                 gates: wave.gates.clone(),
                 hosts,
+                arms: BTreeMap::new(),
             });
         }
     }

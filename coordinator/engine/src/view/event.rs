@@ -4,6 +4,7 @@ use echelon_playbooks::model::Rule;
 use echelon_proto::{Datacenter, HostId, Person, PhaseName, RolloutId, Time, WaveName};
 
 use crate::{
+    gate::canary::Says,
     record::Record,
     rollout::{Direction, Note, Rollout},
     state::State,
@@ -280,6 +281,21 @@ fn gate_event(rollout: Option<&Rollout>, id: &RolloutId, at: Time, record: &Reco
             let rule = rule.map(|rule| format!(" ({})", rule_name(rule))).unwrap_or_default();
             let text = format!("{gate} {}{rule}: {evidence}", verdict.name());
             line("gate_decided", datacenter, *wave, text).by(by.as_ref())
+        }
+        Record::CanaryLooked {
+            datacenter,
+            wave,
+            gate,
+            look,
+            ..
+        } => {
+            match look.says {
+                // It is decided at once, and that is told.
+                Says::Pass | Says::Fail => return None,
+                Says::Inconclusive | Says::NoData => {}
+            }
+            let text = format!("{gate} {} so far: {}", look.says.name(), look.evidence);
+            line("canary_looked", datacenter, *wave, text)
         }
         Record::GateReopened {
             datacenter, wave, gate, ..

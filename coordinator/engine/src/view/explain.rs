@@ -197,6 +197,10 @@ impl Eye<'_> {
                         lane.datacenter
                     ),
                 ),
+                GateKind::Canary(_) => (
+                    String::new(),
+                    format!("echelon rollout explain {id} --dc {} --gate {name}", lane.datacenter),
+                ),
                 GateKind::Approval { .. } | GateKind::Health { .. } | GateKind::Soak { .. } => Default::default(),
             };
             all.push(answer(subject, text, &who, command));

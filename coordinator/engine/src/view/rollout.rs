@@ -344,9 +344,17 @@ fn gate_view(rollout: &Rollout, wave: Option<&Wave>, name: &GateName) -> Option<
         GateKind::Approval { count } if known.verdict.is_none() => {
             format!("{} of {count} approvals", known.approvals.len())
         }
-        GateKind::Approval { .. } | GateKind::Health { .. } | GateKind::Soak { .. } | GateKind::Window(_) => {
-            known.evidence
+        GateKind::Canary(_) if known.verdict.is_none() => {
+            let look = known
+                .look
+                .map(|look| format!("{} so far: {}", look.says.name(), look.evidence));
+            look.unwrap_or_default()
         }
+        GateKind::Approval { .. }
+        | GateKind::Health { .. }
+        | GateKind::Soak { .. }
+        | GateKind::Canary(_)
+        | GateKind::Window(_) => known.evidence,
     };
     Some(GateView {
         gate: name.clone(),

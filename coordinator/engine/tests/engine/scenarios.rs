@@ -434,6 +434,7 @@ impl Script {
                     writeln!(self.out, "  order {} with {release}{more}", order.fence).unwrap();
                 }
                 Effect::Watch(watch) => writeln!(self.out, "  watch {} on {}", watch.id, watch.host).unwrap(),
+                Effect::Canary(owed) => writeln!(self.out, "  compare {} in {}", owed.gate, owed.datacenter).unwrap(),
                 Effect::Notify(word) => writeln!(self.out, "  notify {}", word.kind).unwrap(),
             }
         }

@@ -282,7 +282,7 @@ impl World {
         };
         let owed = self.engine.owed().values().filter_map(|effect| match effect.as_ref() {
             Effect::Order(order) => Some(order),
-            Effect::Watch(_) | Effect::Notify(_) => None,
+            Effect::Watch(_) | Effect::Canary(_) | Effect::Notify(_) => None,
         });
         owed.filter(reachable).cloned().collect()
     }
@@ -335,7 +335,7 @@ impl World {
     pub(crate) fn probe(&mut self, only: Option<&str>, healthy: bool) {
         let watches = self.engine.owed().values().filter_map(|effect| match effect.as_ref() {
             Effect::Watch(watch) if only.is_none_or(|only| watch.host.as_str() == only) => Some(watch.clone()),
-            Effect::Watch(_) | Effect::Order(_) | Effect::Notify(_) => None,
+            Effect::Watch(_) | Effect::Order(_) | Effect::Canary(_) | Effect::Notify(_) => None,
         });
         for watch in watches.collect::<Vec<_>>() {
             let message = if healthy { "200" } else { "500" }.into();

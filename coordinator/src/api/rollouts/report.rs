@@ -59,6 +59,8 @@ fn decision(rollout: &Rollout, decision: &Decision) -> wire::Decision {
         Verdict::Pass => "pass",
         Verdict::Fail => "fail",
         Verdict::Expired => "expired",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::NoData => "no_data",
     };
     let rule = decision.rule.map(|rule| match rule {
         Rule::Proceed => "proceed",

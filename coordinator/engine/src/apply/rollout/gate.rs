@@ -46,6 +46,17 @@ pub(super) fn apply(rollout: &mut Rollout, now: Time, record: &Record) {
                 gate.approvals.push(by.clone());
             }
         }
+        Record::CanaryLooked {
+            datacenter,
+            wave,
+            gate,
+            look,
+            ..
+        } => {
+            if let Some(gate) = find(rollout, datacenter, *wave, gate) {
+                gate.look = Some(look.clone());
+            }
+        }
         Record::GateDecided { .. } => decided(rollout, now, record),
         Record::GateReopened {
             datacenter, wave, gate, ..
