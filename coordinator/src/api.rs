@@ -6,6 +6,7 @@ mod asks;
 mod convert;
 mod drift;
 mod field;
+mod gates;
 mod hosts;
 mod logs;
 mod page;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    decisions::Decisions,
     driver::{Inbox, Reader, wall},
     link::Hands,
     listen::ConnectInfo,
@@ -45,6 +47,8 @@ pub struct Known {
     pub outputs: Arc<Output>,
     /// What agents said besides.
     pub hands: Hands,
+    /// What canary gates were decided by.
+    pub decisions: Arc<Decisions>,
 }
 
 /// The service.
@@ -179,6 +183,10 @@ impl control_server::Control for Control {
     }
     async fn explain_rollout(&self, r: Request<wire::ExplainRolloutRequest>) -> Answer<wire::ExplainRolloutResponse> {
         rollouts::explain(self, &r.into_inner()).map(Response::new)
+    }
+    type ExplainGateStream = Messages<wire::GateChunk>;
+    async fn explain_gate(&self, r: Request<wire::ExplainGateRequest>) -> Answer<Self::ExplainGateStream> {
+        gates::explain(self, &r.into_inner()).await.map(Response::new)
     }
     async fn get_report(&self, r: Request<wire::GetReportRequest>) -> Answer<wire::Report> {
         rollouts::report(self, &r.into_inner()).map(Response::new)

@@ -18,6 +18,11 @@
 //! [[balancers]]
 //! name = "edge"                          # as playbooks call it
 //! haproxy = ["unix:/run/haproxy/admin.sock", "10.0.0.5:9999"]  # runtime APIs, `level admin`; each is told
+//!
+//! [[sources]]
+//! name = "prometheus"                    # as canary gates call it
+//! kind = "prometheus"
+//! url = "http://10.0.0.7:9090"
 //! ```
 
 use std::{
@@ -29,7 +34,7 @@ use std::{
 
 use clap::Args;
 use echelon_engine::notice::{Occasion, UnknownOccasion};
-use echelon_proto::Span;
+use echelon_proto::{SourceName, Span};
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -88,6 +93,28 @@ pub struct BalancerConfig {
     pub haproxy: Vec<Address>,
 }
 
+/// A server of metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// As canary gates call it.
+    #[serde(deserialize_with = "parsed")]
+    pub name: SourceName,
+    /// What it speaks.
+    pub kind: SourceKind,
+    /// Where; below its path the API begins.
+    #[serde(deserialize_with = "parsed")]
+    pub url: Url,
+}
+
+/// What a server of metrics speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// Range queries of Prometheus.
+    Prometheus,
+}
+
 /// The whole config.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -102,6 +129,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookConfig>,
     /// Where hosts are taken out of service and put back.
     pub balancers: Vec<BalancerConfig>,
+    /// Where canary gates get their samples.
+    pub sources: Vec<SourceConfig>,
     /// Each side of a session says something at least this often.
     pub heartbeat_ms: u32,
     /// A host that was silent for so long is unreachable.
@@ -123,6 +152,7 @@ impl Default for Config {
             listen_people: SocketAddr::from(([0, 0, 0, 0], 7444)),
             webhooks: Vec::new(),
             balancers: Vec::new(),
+            sources: Vec::new(),
             heartbeat_ms: 10_000,
             unreachable_after: Span::secs(30),
             snapshot_every: 10_000,
@@ -203,6 +233,12 @@ impl Config {
         self.data.join("output")
     }
 
+    /// Folder of what canary gates were decided by.
+    #[must_use]
+    pub fn decisions(&self) -> PathBuf {
+        self.data.join("decisions")
+    }
+
     fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(|source| Error::Read {
             path: path.to_owned(),
@@ -272,6 +308,18 @@ impl Config {
             }
             if balancer.haproxy.is_empty() {
                 return wrong("balancers.haproxy", &"empty", "name at least one runtime API");
+            }
+        }
+        for (at, source) in self.sources.iter().enumerate() {
+            if self.sources[..at].iter().any(|other| other.name == source.name) {
+                return wrong(
+                    "sources.name",
+                    &source.name,
+                    "it is there twice; call one of them otherwise",
+                );
+            }
+            if !matches!(source.url.scheme(), "http" | "https") {
+                return wrong("sources.url", &source.url.scheme(), "make it an http or https URL");
             }
         }
         for webhook in &self.webhooks {

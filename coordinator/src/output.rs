@@ -10,7 +10,7 @@
 //!
 //! Calls do short blocking IO on the page cache. No file stays open between calls.
 
-mod room;
+pub(crate) mod room;
 
 use std::{
     collections::hash_map::RandomState,

@@ -16,6 +16,7 @@ use crate::{
     asks::Asks,
     balancer::Balancers,
     config::Config,
+    decisions::{self, Decisions},
     driver::{self, Driver, Inbox, Retention, Running, wall},
     journal::{self, Journal},
     link::{Hands, Link},
@@ -24,12 +25,14 @@ use crate::{
     pki::{self, Authority},
     runner::{
         balance::Balance,
+        canary::Canaries,
         dispatch::Dispatch,
         notify::Notify,
         prefetch::Prefetch,
         webhook::{self, Patience, Webhook},
     },
     sessions::Sessions,
+    source::{self, Sources},
 };
 
 pub use address::Addresses;
@@ -58,6 +61,9 @@ pub enum Error {
     /// With webhooks.
     #[error(transparent)]
     Webhook(#[from] webhook::Error),
+    /// With sources of metrics.
+    #[error(transparent)]
+    Source(#[from] source::Error),
     /// gRPC could not be served.
     #[error("cannot serve: {0}")]
     Serve(#[from] tonic::transport::Error),
@@ -101,6 +107,7 @@ struct House {
     sessions: Arc<Sessions>,
     dispatch: Arc<Dispatch>,
     outputs: Arc<Output>,
+    decisions: Arc<Decisions>,
     authority: Arc<Authority>,
     background: JoinSet<()>,
 }
@@ -111,6 +118,7 @@ impl House {
         let authority = Arc::new(Authority::open(&config.pki())?);
         let journal = Journal::open(&config.journal())?;
         let outputs = Arc::new(Output::open(&config.output(), config.output_bytes_max)?);
+        let decisions = Arc::new(Decisions::open(&config.decisions(), decisions::BYTES_MAX)?);
         // Open before the replay: agents that come back wait for it instead of backing off.
         let listen = |address, client| -> Result<Incoming, Error> {
             let tls = server_config(authority.server(wall())?, authority.ca_der(), client)?;
@@ -129,11 +137,14 @@ impl House {
             Webhook::new(Patience::default())?,
             inbox.clone(),
         );
+        let sources = Sources::new(&config.sources, source::Patience::default())?;
+        let canaries = Canaries::new(sources, decisions.clone(), inbox.clone());
         let mut background = JoinSet::new();
         background.spawn(sessions.clone().sweep());
         background.spawn(notify.clone().run());
         let runners = move |changes: Vec<_>| {
             notify.changed(&changes);
+            canaries.changed(&changes);
             balance.changed(changes);
         };
         let running = driver::start(driver, engine_config(config), &inbox, letters, runners)
@@ -146,6 +157,7 @@ impl House {
             sessions,
             dispatch,
             outputs,
+            decisions,
             authority,
             background,
         })
@@ -167,6 +179,7 @@ impl House {
             sessions,
             dispatch,
             outputs,
+            decisions,
             authority,
             mut background,
         } = self;
@@ -187,7 +200,11 @@ impl House {
             hands.clone(),
             authority,
         );
-        let known = Known { outputs, hands };
+        let known = Known {
+            outputs,
+            hands,
+            decisions,
+        };
         let control = Control::new(inbox.clone(), reader, known, is_stopping.clone());
         let mut faces = JoinSet::new();
         faces.spawn(face::agents(link, agents, is_stopping.clone()));

@@ -15,6 +15,7 @@ pub mod gauge;
 pub mod guard;
 mod interval;
 pub mod kayenta;
+pub mod kept;
 pub mod latency;
 mod limits;
 mod moments;

@@ -203,7 +203,7 @@ impl<'a> Doubts<'a> {
             .counted(control.total as usize, canary.total as usize);
         verdict.deviation = finite(ratio);
         verdict.reason = format!(
-            "{}: {} of {} on the canary, {} of {} on the control",
+            "{}: {:.0} of {:.0} on the canary, {:.0} of {:.0} on the control",
             verdict.reason, canary.bad, canary.total, control.bad, control.total
         );
         verdict

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The role that each rpc needs at least.
-pub const TABLE: [(&str, Role); 32] = [
+pub const TABLE: [(&str, Role); 33] = [
     ("CreateRelease", Role::Deployer),
     ("GetRelease", Role::Viewer),
     ("ListReleases", Role::Viewer),
@@ -37,6 +37,7 @@ pub const TABLE: [(&str, Role); 32] = [
     ("ListRolloutEvents", Role::Viewer),
     ("ReadLogs", Role::Viewer),
     ("ExplainRollout", Role::Viewer),
+    ("ExplainGate", Role::Viewer),
     ("GetReport", Role::Viewer),
     ("ApproveRollout", Role::Approver),
     ("RejectRollout", Role::Approver),

@@ -30,6 +30,14 @@ fn an_empty_file_is_the_defaults() {
     assert_eq!(config.unreachable_after, Span::secs(30));
 }
 
+fn sources() -> Vec<SourceConfig> {
+    vec![SourceConfig {
+        name: "prom".parse().unwrap(),
+        kind: SourceKind::Prometheus,
+        url: "http://127.0.0.1:9090/below".parse().unwrap(),
+    }]
+}
+
 #[test]
 fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
     let text = r#"
@@ -47,6 +55,10 @@ fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
         [[balancers]]
         name = "edge"
         haproxy = ["unix:/run/haproxy/admin.sock", "127.0.0.1:9"]
+        [[sources]]
+        name = "prom"
+        kind = "prometheus"
+        url = "http://127.0.0.1:9090/below"
     "#;
     let hook = |url: &str, events: &[&str]| WebhookConfig {
         url: url.parse().unwrap(),
@@ -65,6 +77,7 @@ fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
         listen_people: "127.0.0.1:2".parse().unwrap(),
         webhooks: vec![hook("https://a.example/x=y", &["rollout_held"])],
         balancers: balancers.clone(),
+        sources: sources(),
         heartbeat_ms: 1000,
         unreachable_after: Span::secs(5),
         snapshot_every: 3,
@@ -84,6 +97,7 @@ fn every_key_goes_over_its_default_and_every_flag_over_its_key() {
             hook("http://c.example/", &["rollout_held", "rollout_ended"]),
         ],
         balancers,
+        sources: sources(),
         heartbeat_ms: 2000,
         unreachable_after: Span::secs(60),
         snapshot_every: 5,
@@ -128,6 +142,14 @@ fn a_fault_is_told_with_its_place_and_how_to_mend_it() {
         (
             "[[balancers]]\nname = 'a'\nhaproxy = ['[::1]:1']\n[[balancers]]\nname = 'a'\nhaproxy = ['[::1]:2']",
             &["balancers.name is a", "twice"],
+        ),
+        (
+            "[[sources]]\nname = 'p'\nkind = 'graphite'\nurl = 'http://x'",
+            &["line 3", "graphite", "prometheus"],
+        ),
+        (
+            "[[sources]]\nname = 'p'\nkind = 'prometheus'\nurl = 'ftp://u:secret@x'",
+            &["sources.url is ftp"],
         ),
         ("data = ", &["line 1"]),
     ] {

@@ -9,7 +9,7 @@ use echelon_proto::RolloutId;
 type Key = (u64, RolloutId);
 
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     rollouts: BTreeMap<Key, u64>,
     bytes: u64,
     bytes_max: u64,
@@ -19,7 +19,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn measure(folder: &Path, bytes_max: u64) -> io::Result<Self> {
+    pub(crate) fn measure(folder: &Path, bytes_max: u64) -> io::Result<Self> {
         let mut room = Self {
             rollouts: BTreeMap::new(),
             bytes: 0,
@@ -38,17 +38,17 @@ impl Room {
         Ok(room)
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) fn is_gone(&self, rollout: &RolloutId) -> bool {
+    pub(crate) fn is_gone(&self, rollout: &RolloutId) -> bool {
         self.gone.as_ref().is_some_and(|gone| key(rollout) <= *gone)
     }
 
     /// A rollout older than this one that has to go so that it gets what it wants; none when there is room, or when
     /// this is the oldest itself.
-    pub(super) fn take_oldest_for(&mut self, rollout: &RolloutId, wanted: u64) -> Option<RolloutId> {
+    pub(crate) fn take_oldest_for(&mut self, rollout: &RolloutId, wanted: u64) -> Option<RolloutId> {
         if self.bytes.saturating_add(wanted) <= self.bytes_max {
             return None;
         }
@@ -63,7 +63,7 @@ impl Room {
     }
 
     /// Counts what is about to be written: as much of what is wanted as there is room for.
-    pub(super) fn take(&mut self, rollout: &RolloutId, wanted: u64) -> u64 {
+    pub(crate) fn take(&mut self, rollout: &RolloutId, wanted: u64) -> u64 {
         let taken = wanted.min(self.bytes_max.saturating_sub(self.bytes));
         if taken > 0 {
             *self.rollouts.entry(key(rollout)).or_default() += taken;
@@ -73,7 +73,7 @@ impl Room {
     }
 
     /// Of what was counted, so much was not written after all.
-    pub(super) fn give_back(&mut self, rollout: &RolloutId, bytes: u64) {
+    pub(crate) fn give_back(&mut self, rollout: &RolloutId, bytes: u64) {
         if let Some(counted) = self.rollouts.get_mut(&key(rollout)) {
             let bytes = bytes.min(*counted);
             *counted -= bytes;

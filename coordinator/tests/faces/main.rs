@@ -4,6 +4,7 @@
 mod agent;
 mod ahead;
 mod asks;
+mod canary;
 mod drift;
 mod hosts;
 mod house;

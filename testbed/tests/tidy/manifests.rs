@@ -9,7 +9,7 @@ use super::{offence::Offence, tree};
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Of ours, what each crate may see. Who is not named may be seen by nobody.
-const SEES: [(&str, &[&str]); 12] = [
+const SEES: [(&str, &[&str]); 13] = [
     ("echelon-proto", &[]),
     // Conditions are evaluated by the engine and by agents, which must not come to different answers.
     ("echelon-condition", &[]),
@@ -28,7 +28,13 @@ const SEES: [(&str, &[&str]); 12] = [
     ),
     (
         "echelon-coordinator",
-        &["echelon-engine", "echelon-playbooks", "echelon-proto", "echelon-shape"],
+        &[
+            "echelon-engine",
+            "echelon-judge",
+            "echelon-playbooks",
+            "echelon-proto",
+            "echelon-shape",
+        ],
     ),
     // Not the engine: what it rehearses is the engine's own word, and how that is shown is the wire's.
     (

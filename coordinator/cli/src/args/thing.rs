@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use echelon_proto::{App, Datacenter, Digest, HostId, PhaseName, Pool, ReleaseName};
+use echelon_proto::{App, Datacenter, Digest, GateName, HostId, PhaseName, Pool, ReleaseName, WaveName};
 
 use super::{Limit, Output};
 use crate::name::RolloutName;
@@ -53,6 +53,15 @@ pub(crate) enum RolloutVerb {
     Explain {
         /// The rollout: r7
         rollout: RolloutName,
+        /// What this canary gate was decided by, and its verdict computed again
+        #[arg(long)]
+        gate: Option<GateName>,
+        /// Of the gate: in this datacenter [default: where it was looked at last]
+        #[arg(long, value_name = "DATACENTER", requires = "gate")]
+        dc: Option<Datacenter>,
+        /// Of the gate: of this wave
+        #[arg(long, requires = "gate")]
+        wave: Option<WaveName>,
         /// How to show it
         #[command(flatten)]
         output: Output,

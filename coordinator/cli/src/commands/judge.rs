@@ -174,7 +174,7 @@ fn show(judged: &[(&str, Judged)], format: Format, console: &mut Console) -> Res
     Ok(())
 }
 
-fn lines(name: &str, verdict: &Verdict) -> Vec<Line> {
+pub(super) fn lines(name: &str, verdict: &Verdict) -> Vec<Line> {
     let (style, glyph, word) = match verdict.outcome {
         Came::Pass => (Style::Good, "✔ ", "pass"),
         Came::Fail => (Style::Bad, "✖ ", "fail"),

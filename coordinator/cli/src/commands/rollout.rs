@@ -1,8 +1,10 @@
 //! `rollout list`, `get`, `events`, `explain`.
 
+mod gate;
+
 use echelon_proto::wire::control::{
-    Event, ExplainRolloutRequest, Explanation, GetRolloutRequest, ListRolloutEventsRequest, ListRolloutsRequest,
-    Rollout,
+    Event, ExplainGateRequest, ExplainRolloutRequest, Explanation, GetRolloutRequest, ListRolloutEventsRequest,
+    ListRolloutsRequest, Rollout,
 };
 use jiff::Timestamp;
 
@@ -62,7 +64,22 @@ pub(super) async fn run(verb: RolloutVerb, mut session: Session<'_>) -> Outcome 
             output,
         } => events(&rollout, from, output.output, session).await,
         RolloutVerb::Logs(args) => logs::run(&args, session).await,
-        RolloutVerb::Explain { rollout, output } => explain(&rollout, output.output, session).await,
+        RolloutVerb::Explain {
+            rollout,
+            gate: Some(gate),
+            dc,
+            wave,
+            output,
+        } => {
+            let request = ExplainGateRequest {
+                name: rollout.resource(),
+                gate: gate.to_string(),
+                datacenter: dc.map(|dc| dc.to_string()).unwrap_or_default(),
+                wave: wave.map(|wave| wave.to_string()).unwrap_or_default(),
+            };
+            gate::run(request, output.output, session).await
+        }
+        RolloutVerb::Explain { rollout, output, .. } => explain(&rollout, output.output, session).await,
     }
 }
 

@@ -94,6 +94,7 @@ type Handler<Q, A> = Box<dyn Fn(Q) -> Result<A, Status> + Send + Sync>;
 type Handlers = HashMap<&'static str, Box<dyn Any + Send + Sync>>;
 pub(crate) type Updates = Pin<Box<dyn Stream<Item = Result<WatchRolloutResponse, Status>> + Send>>;
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Result<AskHostResponse, Status>> + Send>>;
+pub(crate) type Kept = Pin<Box<dyn Stream<Item = Result<GateChunk, Status>> + Send>>;
 pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<LogChunk, Status>> + Send>>;
 
 /// The answers.
@@ -213,6 +214,7 @@ macro_rules! control {
             type WatchRolloutStream = Updates;
             type ReadLogsStream = Chunks;
             type AskHostStream = Pieces;
+            type ExplainGateStream = Kept;
             $(async fn $method(&self, request: Request<$request>) -> Result<Response<$answer>, Status> {
                 self.answer(stringify!($method), request)
             })*
@@ -236,6 +238,7 @@ control! {
     list_rollout_events: ListRolloutEventsRequest => ListRolloutEventsResponse;
     read_logs: ReadLogsRequest => Chunks;
     explain_rollout: ExplainRolloutRequest => ExplainRolloutResponse;
+    explain_gate: ExplainGateRequest => Kept;
     get_report: GetReportRequest => Report;
     approve_rollout: ActRequest => Rollout;
     reject_rollout: ActRequest => Rollout;

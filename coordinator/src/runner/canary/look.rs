@@ -1,0 +1,229 @@
+//! One look of a canary gate: asks the source for every metric, lets the judge say what it says, and puts together what is
+//! kept. A metric whose samples cannot be had has no data, with the reason; the others are judged all the same.
+
+use std::{sync::Arc, time::Duration};
+
+use echelon_engine::{
+    effect::Comparison,
+    gate::canary::{Look, Says},
+};
+use echelon_judge::{
+    Case, Outcome, Verdict,
+    kept::{self, Kept},
+};
+use echelon_playbooks::model::{Metric, MetricKind};
+use echelon_proto::{MetricName, Span, Time};
+use futures::{StreamExt as _, stream};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use super::case::{Had, case};
+use crate::source::{Error, Question, Samples, Sources, Window};
+
+/// Of all questions of a look, tries included: the next one waits for it.
+const ASKED_WITHIN: Duration = Duration::from_secs(120);
+/// Questions of a look at once; the source bounds those of all looks.
+const AT_ONCE: usize = 4;
+/// What stands in the journal of a look, in characters.
+const EVIDENCE_CHARS_MAX: usize = 1000;
+/// One case that is kept. A larger one is judged, and not kept.
+const CASE_BYTES_MAX: usize = 16 << 20;
+
+/// What a look came to.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) look: Look,
+    pub(super) kept: Kept,
+}
+
+struct Asked {
+    since: Arc<Samples>,
+    before: Option<Arc<Samples>>,
+    of: Option<Arc<Samples>>,
+}
+
+/// Looks at the samples of the first `count` intervals.
+pub(super) async fn look(sources: &Sources, comparison: &Arc<Comparison>, count: usize) -> Looked {
+    let window = since(comparison, count);
+    let metrics: Vec<_> = comparison.canary.metrics.clone().into_iter().collect();
+    let asked = stream::iter(metrics).map(|(name, metric)| async move {
+        let asked = timeout(ASKED_WITHIN, ask(sources, comparison, &metric, window)).await;
+        let late = || format!("the source did not answer within {} s", ASKED_WITHIN.as_secs());
+        let asked = asked
+            .map_err(|_| late())
+            .and_then(|asked| asked.map_err(|error| error.to_string()));
+        (name, metric, asked)
+    });
+    let asked: Vec<_> = asked.buffered(AT_ONCE).collect().await;
+    let judging = comparison.clone();
+    let judged = tokio::task::spawn_blocking(move || judge(&judging, asked, count)).await;
+    let judged = judged.unwrap_or_else(|error| vec![panicked(&error.to_string())]);
+    looked(comparison, judged, window.last())
+}
+
+fn since(comparison: &Comparison, count: usize) -> Window {
+    let step = comparison.canary.every;
+    Window {
+        first: comparison.since + step,
+        step,
+        count,
+    }
+}
+
+/// The window before, up to when the first host of the wave could go.
+fn before(comparison: &Comparison) -> Option<Window> {
+    let (step, before) = (comparison.canary.every, comparison.canary.before);
+    let count = usize::try_from(before.0 / step.0.max(1))
+        .ok()
+        .filter(|count| *count > 0)?;
+    let back = step.0.saturating_mul(count as u64 - 1);
+    let first = Time(comparison.opened.0.saturating_sub(back));
+    Some(Window { first, step, count })
+}
+
+async fn ask(sources: &Sources, of: &Comparison, metric: &Metric, window: Window) -> Result<Asked, Error> {
+    let question = |query: &str, window: Window| Question {
+        source: of.canary.source.clone(),
+        query: query.to_owned(),
+        label: of.canary.label.clone(),
+        window,
+    };
+    let since = sources.ask(&question(&metric.query, window)).await?;
+    let (mut past, mut all) = (None, None);
+    match &metric.kind {
+        MetricKind::Gauge => {
+            if let Some(window) = before(of) {
+                past = Some(sources.ask(&question(&metric.query, window)).await?);
+            }
+        }
+        MetricKind::Ratio { of, .. } => all = Some(sources.ask(&question(of, window)).await?),
+        MetricKind::Count | MetricKind::Latency | MetricKind::Guard { .. } => {}
+    }
+    Ok(Asked {
+        since,
+        before: past,
+        of: all,
+    })
+}
+
+struct Judged {
+    kept: kept::Metric,
+    verdict: Verdict,
+}
+
+type Answered = (MetricName, Metric, Result<Asked, String>);
+
+fn judge(comparison: &Comparison, asked: Vec<Answered>, count: usize) -> Vec<Judged> {
+    let one = |(name, metric, asked): Answered| {
+        let (case, verdict) = match asked {
+            Err(why) => (None, Verdict::new(Outcome::NoData, why)),
+            Ok(asked) => {
+                let had = Had {
+                    since: &asked.since,
+                    before: asked.before.as_deref(),
+                    of: asked.of.as_deref(),
+                };
+                let text = case(comparison, name.as_str(), &metric, had, count);
+                let verdict = match Case::read(&text) {
+                    Ok(case) => case.judge().verdict,
+                    Err(error) => Verdict::new(Outcome::NoData, format!("its samples cannot be judged: {error}")),
+                };
+                (Some(text).filter(|text| text.len() <= CASE_BYTES_MAX), verdict)
+            }
+        };
+        let of = match &metric.kind {
+            MetricKind::Ratio { of, .. } => Some(of.clone()),
+            MetricKind::Gauge | MetricKind::Count | MetricKind::Latency | MetricKind::Guard { .. } => None,
+        };
+        let kept = kept::Metric {
+            name: name.to_string(),
+            query: metric.query.clone(),
+            of,
+            case: case.and_then(|text| RawValue::from_string(text).ok()),
+            verdict: raw(&verdict),
+        };
+        Judged { kept, verdict }
+    };
+    asked.into_iter().map(one).collect()
+}
+
+fn raw(verdict: &Verdict) -> Box<RawValue> {
+    serde_json::value::to_raw_value(verdict).unwrap_or_default()
+}
+
+/// A judge that panics has said nothing; the coordinator goes on.
+fn panicked(why: &str) -> Judged {
+    let verdict = Verdict::new(Outcome::NoData, format!("the judge ended early: {why}"));
+    let kept = kept::Metric {
+        name: "all".to_owned(),
+        query: String::new(),
+        of: None,
+        case: None,
+        verdict: raw(&verdict),
+    };
+    Judged { kept, verdict }
+}
+
+fn says(outcome: Outcome) -> Says {
+    match outcome {
+        Outcome::Pass => Says::Pass,
+        Outcome::Fail | Outcome::High | Outcome::Low => Says::Fail,
+        Outcome::Inconclusive => Says::Inconclusive,
+        Outcome::NoData => Says::NoData,
+    }
+}
+
+/// Which of two is said of both: harm before anything, then what was not seen, then doubt.
+fn weight(says: Says) -> u8 {
+    match says {
+        Says::Pass => 0,
+        Says::Inconclusive => 1,
+        Says::NoData => 2,
+        Says::Fail => 3,
+    }
+}
+
+fn looked(comparison: &Comparison, mut judged: Vec<Judged>, upto: Time) -> Looked {
+    let mut lines: Vec<_> = judged
+        .iter()
+        .map(|one| (says(one.verdict.outcome), &one.kept.name, &one.verdict.reason))
+        .collect();
+    lines.sort_by_key(|(says, ..)| std::cmp::Reverse(weight(*says)));
+    let said = lines.first().map_or(Says::NoData, |(says, ..)| *says);
+    // Why is said of what decides; of the rest, what came out.
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(says, name, reason)| match *says == said {
+            true => format!("{name}: {}, {reason}", says.name()),
+            false => format!("{name}: {}", says.name()),
+        })
+        .collect();
+    let mut evidence = lines.join("; ");
+    if let Some((at, _)) = evidence.char_indices().nth(EVIDENCE_CHARS_MAX) {
+        evidence.truncate(at);
+        evidence.push_str("...");
+    }
+    let kept = Kept {
+        rollout: comparison.rollout.to_string(),
+        datacenter: comparison.datacenter.to_string(),
+        gate: comparison.gate.to_string(),
+        source: comparison.canary.source.to_string(),
+        since: comparison.since.0,
+        upto: upto.0,
+        every: comparison.canary.every.0,
+        canary: comparison.treated.keys().cloned().collect(),
+        control: comparison.control.keys().cloned().collect(),
+        metrics: judged.drain(..).map(|one| one.kept).collect(),
+    };
+    let look = Look {
+        upto,
+        says: said,
+        evidence,
+    };
+    Looked { look, kept }
+}
+
+/// How long after an interval's end its samples are asked for: a source scrapes, and writes, a little later.
+pub(super) fn settle(every: Span) -> Span {
+    Span(every.0 / 2).min(Span::secs(15))
+}

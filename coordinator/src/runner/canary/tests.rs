@@ -1,0 +1,233 @@
+//! Looks against a made-up source: what becomes of samples, of their absence, and of a verdict.
+
+use std::{collections::BTreeMap as Map, fmt::Write as _};
+
+use echelon_engine::gate::canary::Says;
+use echelon_judge::kept::Kept;
+use echelon_playbooks::model::{Canary, GateKind};
+use echelon_proto::{HostId, SourceName};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::*;
+use crate::{
+    config::{SourceConfig, SourceKind},
+    driver::Letter,
+    source::Patience,
+};
+
+const HOSTS: [usize; 2] = [6, 14];
+
+/// The gate of a playbook with these metrics.
+fn canary(metrics: &str) -> Canary {
+    let text = format!(
+        "name: web\nversion: 1\nhosts: {{ selector: app=web }}\nmachine:\n  initial: absent\n  states: {{ absent: {{ traffic: \
+         none }}, serving: {{ traffic: full }} }}\n  phases:\n    - {{ name: install, from: absent, to: serving, sets: release, \
+         run: {{ argv: [a] }}, timeout: 1m, undo: gone }}\n    - {{ name: leave, from: serving, to: absent, run: {{ argv: [b] }}, \
+         timeout: 1m, undo: gone }}\n  compensations: [{{ name: gone, run: {{ argv: [c] }}, timeout: 1m }}]\n  operations: {{ \
+         deploy: {{ to: serving, release: target }} }}\ngates:\n  compare: {{ kind: canary, source: prom, label: instance, host: \
+         \"${{{{ host.name }}}}\", every: 1s, before: 10s, for: 20s, metrics: {{ {metrics} }} }}\nstages:\n  - name: roll\n    \
+         deploy:\n      operation: deploy\n      waves:\n        - {{ name: few, size: 6, gates: [compare] }}\n        - {{ name: \
+         all, size: 100% }}\n      max_unavailable: 10\n      max_parallel: 10\n"
+    );
+    let playbook = echelon_playbooks::read(&text).unwrap_or_else(|faults| panic!("{faults}"));
+    match &playbook.playbook.gates.values().next().unwrap().kind {
+        GateKind::Canary(canary) => (**canary).clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn comparison(metrics: &str) -> Comparison {
+    let arm = |name: &str, hosts: usize| -> Map<String, HostId> {
+        let names = (0..hosts).map(|at| format!("{name}{at}"));
+        names.map(|name| (name.clone(), HostId::new(name).unwrap())).collect()
+    };
+    let canary = canary(metrics);
+    // Long over: nothing waits for the clock.
+    let since = Time(1_700_000_000_000);
+    Comparison {
+        rollout: "r1".parse().unwrap(),
+        datacenter: "dc1".parse().unwrap(),
+        wave: 0,
+        gate: "compare".parse().unwrap(),
+        metrics: u32::try_from(canary.metrics.len()).unwrap(),
+        canary,
+        treated: arm("new", HOSTS[0]),
+        control: arm("old", HOSTS[1]),
+        opened: Time(since.0 - 30_000),
+        since,
+    }
+}
+
+/// A source in which a metric of `new` hosts is so many times that of `old` ones, told by its query: `cpu:1.2`. Every
+/// host differs and no two samples are the same. `none`: no series.
+async fn source() -> (Sources, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![0; 16 * 1024];
+            let count = stream.read(&mut buffer).await.unwrap();
+            let request = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            let body = told(&request);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all((head + &body).as_bytes()).await;
+        }
+    });
+    let config = SourceConfig {
+        name: SourceName::new("prom").unwrap(),
+        kind: SourceKind::Prometheus,
+        url,
+    };
+    let sources = Sources::new(&[config], Patience::default()).unwrap();
+    (sources, serving)
+}
+
+fn told(request: &str) -> String {
+    let part = |key: &str| {
+        let (_, rest) = request.split_once(&format!("{key}=")).unwrap();
+        rest.split(['&', ' ']).next().unwrap().replace("%3A", ":")
+    };
+    let (query, start, end): (_, f64, f64) = (
+        part("query"),
+        part("start").parse().unwrap(),
+        part("end").parse().unwrap(),
+    );
+    let (what, times) = query.split_once(':').unwrap_or((&query, "1"));
+    let times: f64 = times.parse().unwrap();
+    let deployed = 1_700_000_000.0;
+    let mut series = Vec::new();
+    for (arm, hosts) in [("new", HOSTS[0]), ("old", HOSTS[1])] {
+        for host in (0..hosts).filter(|_| what != "none") {
+            let mut values = String::new();
+            let mut at = start;
+            while at <= end {
+                let harm = if arm == "new" && at > deployed { times } else { 1.0 };
+                let level = if what == "bad" { 2.0 } else { 100.0 + host as f64 };
+                let wobble = 1.0 + 0.02 * ((at * 7.0 + host as f64 * 3.0) % 5.0 - 2.0);
+                write!(values, "[{at},\"{}\"],", level * harm * wobble).unwrap();
+                at += 1.0;
+            }
+            let values = values.trim_end_matches(',');
+            series.push(format!(
+                r#"{{"metric":{{"instance":"{arm}{host}"}},"values":[{values}]}}"#
+            ));
+        }
+    }
+    let result = series.join(",");
+    format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#)
+}
+
+async fn looked(metrics: &str) -> Looked {
+    let (sources, serving) = source().await;
+    let comparison = Arc::new(comparison(metrics));
+    let looked = timeout(Duration::from_secs(60), look(&sources, &comparison, 20))
+        .await
+        .unwrap();
+    serving.abort();
+    looked
+}
+
+#[tokio::test]
+async fn harm_of_one_metric_is_the_first_word_of_all() {
+    let metrics = "slow: { kind: gauge, query: \"cpu:1.2\" }, same: { kind: gauge, query: \"cpu:1\" }, gone: { kind: count, \
+                   query: none }";
+    let Looked { look, kept } = looked(metrics).await;
+    assert_eq!(look.says, Says::Fail, "{}", look.evidence);
+    assert!(look.evidence.starts_with("slow: fail, "), "{}", look.evidence);
+    assert!(
+        look.evidence.ends_with("; gone: no data; same: pass"),
+        "{}",
+        look.evidence
+    );
+    assert_eq!(look.upto, Time(1_700_000_020_000));
+    assert_eq!((kept.canary.len(), kept.control.len()), (HOSTS[0], HOSTS[1]));
+    for metric in &kept.metrics {
+        let again = metric.again().expect("its samples are kept").unwrap();
+        assert!(again.is_same, "{} is not judged the same again", metric.name);
+    }
+}
+
+#[tokio::test]
+async fn no_harm_of_any_passes_and_one_without_samples_is_never_a_pass() {
+    let same = "same: { kind: gauge, query: \"cpu:1\" }, errors: { kind: ratio, query: \"bad:1\", of: \"cpu:1\", margin: 100% }";
+    let Looked { look, .. } = looked(same).await;
+    assert_eq!(look.says, Says::Pass, "{}", look.evidence);
+    for absent in [
+        "gone: { kind: gauge, query: none }",
+        "gone: { kind: latency, query: none }",
+        "gone: { kind: guard, query: none, above: 1 }",
+        "gone: { kind: ratio, query: none, of: \"cpu:1\" }",
+        "gone: { kind: ratio, query: \"bad:1\", of: none }",
+    ] {
+        let Looked { look, .. } = looked(&format!("same: {{ kind: gauge, query: \"cpu:1\" }}, {absent}")).await;
+        assert_eq!(look.says, Says::NoData, "{absent}: {}", look.evidence);
+    }
+}
+
+#[tokio::test]
+async fn errors_and_bounds_are_judged_too() {
+    let errors = "errors: { kind: ratio, query: \"bad:3\", of: \"cpu:1\", tolerance: 10% }";
+    assert_eq!(looked(errors).await.look.says, Says::Fail);
+    let count = "restarts: { kind: count, query: \"bad:4\", tolerance: 10% }";
+    assert_eq!(looked(count).await.look.says, Says::Fail);
+    assert_eq!(
+        looked("slo: { kind: guard, query: \"cpu:9\", above: 500 }")
+            .await
+            .look
+            .says,
+        Says::Fail
+    );
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_there_is_no_data_and_says_so() {
+    let sources = Sources::new(&[], Patience::default()).unwrap();
+    let comparison = Arc::new(comparison("slow: { kind: gauge, query: \"cpu:1.2\" }"));
+    let Looked { look, kept } = look(&sources, &comparison, 20).await;
+    assert_eq!(look.says, Says::NoData);
+    assert!(look.evidence.contains("there is no source `prom`"), "{}", look.evidence);
+    assert!(kept.metrics[0].case.is_none());
+}
+
+#[tokio::test]
+async fn it_looks_at_once_after_a_restart_keeps_what_it_saw_and_stops_when_nothing_is_owed() {
+    let folder = tempfile::tempdir().unwrap();
+    let decisions = Arc::new(Decisions::open(folder.path(), 1 << 20).unwrap());
+    let (sources, serving) = source().await;
+    let (inbox, mut letters) = Inbox::new();
+    let canaries = Canaries::new(sources, decisions.clone(), inbox);
+    let comparison = comparison("slow: { kind: gauge, query: \"cpu:1.2\" }");
+    let key = Key::Canary(
+        comparison.rollout.clone(),
+        comparison.datacenter.clone(),
+        comparison.gate.clone(),
+    );
+    let owed = Arc::new(Effect::Canary(comparison.clone()));
+    canaries.changed(&[(key.clone(), Some(owed))]);
+    let letter = timeout(Duration::from_secs(60), letters.recv()).await.unwrap().unwrap();
+    let Letter::Event(event, then) = letter else {
+        panic!("{letter:?}")
+    };
+    let Event::CanaryLooked { since, look, .. } = *event else {
+        panic!("{event:?}")
+    };
+    assert_eq!((since, look.says), (comparison.since, Says::Fail));
+    // Both windows, the prolonged one too, were long over.
+    assert_eq!(look.upto, comparison.since + Span::secs(40));
+    let kept = decisions.newest(&comparison.rollout, &comparison.gate, None, Some(0));
+    let kept: Kept = serde_json::from_slice(&kept.unwrap().unwrap()).unwrap();
+    assert_eq!((kept.gate.as_str(), kept.upto), ("compare", look.upto.0));
+    canaries.changed(&[(key, None)]);
+    then(Ok(echelon_engine::Reply::Done));
+    assert!(canaries.working.lock().unwrap().is_empty());
+    serving.abort();
+}
