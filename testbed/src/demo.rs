@@ -79,7 +79,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Ends what runs and looks that nothing is left.
-async fn end(scene: Scene) -> anyhow::Result<()> {
+pub(crate) async fn end(scene: Scene) -> anyhow::Result<()> {
     let running = descendants().len();
     let (folder, ports, kept) = scene.end().await?;
     // What phases put into the background belongs to nobody now.

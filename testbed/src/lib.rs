@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod binaries;
 pub mod bundle;
+pub mod canary;
 pub mod cli;
 pub mod coordinator;
 pub mod demo;
@@ -18,6 +19,7 @@ pub mod judge;
 pub mod origin;
 pub mod place;
 pub mod process;
+pub mod prometheus;
 pub mod reaper;
 pub mod sample;
 pub mod screen;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use echelon_testbed::{bench, demo, fleet, fuzz, hosts, judge, reaper::Reaper, sample, screen, verify};
+use echelon_testbed::{bench, canary, demo, fleet, fuzz, hosts, judge, reaper::Reaper, sample, screen, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +30,8 @@ enum Command {
     Hosts(hosts::Arguments),
     /// Measure a coordinator with a fleet attached, from the outside
     Bench(bench::Arguments),
+    /// A canary gate over a real Prometheus: a slower release and one that errs go back, a harmless one goes forward
+    Canary(canary::Arguments),
     /// What the judge of canaries gets wrong, and how soon it finds harm, over made-up fleets
     Judge(judge::Arguments),
     /// The reader of playbooks under libFuzzer, for as long as you like
@@ -73,6 +75,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Fleet(arguments) => fleet::run(&arguments).await,
         Command::Hosts(arguments) => hosts::run(&arguments).await,
         Command::Bench(arguments) => bench::run(&arguments).await,
+        Command::Canary(arguments) => canary::run(&arguments).await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,
         Command::Judge(_) | Command::SampleService(_) => Ok(ExitCode::SUCCESS),
     }

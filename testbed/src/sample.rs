@@ -1,7 +1,9 @@
 //! The service that the demo rolls out: a small HTTP server whose release says how it behaves. `/version` is what stands
 //! in its VERSION file, `/health` is 200, but 500 for the one bad release, `/sessions` says that nobody is logged in,
-//! `/status` how much of its model is loaded, `/shadow` how its answers compare with those of the release that serves.
+//! `/work` takes its time and may go wrong, `/metrics` counts that, `/status` says how much of its model is loaded, `/shadow` how its answers compare with those of the release that serves.
 //! Deliberately knows nothing of Echelon.
+
+pub(crate) mod work;
 
 use std::{
     net::SocketAddr,
@@ -12,6 +14,8 @@ use std::{
 use anyhow::Context as _;
 use axum::{Router, http::StatusCode, routing::get};
 use tokio::{net::TcpListener, time};
+
+use work::Work;
 
 /// The release that looks fine until it is asked how it is.
 pub const BAD_RELEASE: &str = "1.2.0";
@@ -62,6 +66,7 @@ fn service(version: String) -> Router {
             "/shadow",
             get(move || async move { format!("{{\"compared\": 1500, \"differ\": {differ}}}\n") }),
         )
+        .merge(Work::of(&version).router())
         .route("/version", get(move || async move { version }))
         .route("/health", get(move || async move { health }))
         .route("/sessions", get(|| async { "{\"sessions\": 0}\n" }))

@@ -62,6 +62,8 @@ pub enum Step {
     Hosts,
     /// The judge of canaries against SciPy, and its bench with a few canaries
     Judge,
+    /// A canary gate over a real Prometheus that scrapes real services
+    Canary,
     /// A Python client as a Jenkins job would use it
     Clients,
     /// An artifact out of an S3 bucket, which is moto's; installs moto from PyPI once
@@ -153,6 +155,7 @@ impl Step {
             Self::DemoMachines => "The demo with other machines: glu's, Edge's, and one of one's own",
             Self::Hosts => "Real hosts, and what happens to them in the middle of a phase",
             Self::Judge => "The judge of canaries",
+            Self::Canary => "A canary gate over a real Prometheus",
             Self::Clients => "A Python client, as a Jenkins job",
             Self::Buckets => "An artifact out of an S3 bucket",
             Self::Bench => "A small fleet in the bench",
@@ -219,6 +222,7 @@ impl Step {
             Self::Hosts if !hosts::able::is_root() => Ok(Found::left_out("left out: it takes root")),
             Self::Hosts => story(&name, &["hosts", "--events"], room).await,
             Self::Judge => judge::look(&name, room).await,
+            Self::Canary => story(&name, &["canary"], room).await,
             Self::Clients => clients::look(&name, room).await,
             Self::Buckets => buckets::look(&name, room).await,
             Self::Bench => bench::look(&name, room).await,

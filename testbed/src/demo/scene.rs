@@ -52,10 +52,28 @@ impl Scene {
     /// # Errors
     /// Something does not build, or no port is free.
     pub async fn build(app: &'static str, keep: bool) -> anyhow::Result<Self> {
+        Self::configured(app, keep, "").await
+    }
+
+    /// The same with this text as the coordinator's config file.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn configured(app: &'static str, keep: bool, config: &str) -> anyhow::Result<Self> {
         let binaries = Binaries::build().await?;
         let place = Place::new("demo", keep)?;
+        let file = place.path().join("coordinator.toml");
+        std::fs::write(&file, config).with_context(|| format!("{} cannot be written", file.display()))?;
+        let file = file.display().to_string();
         // A coordinator that notices within seconds that a host is away; the defaults are for networks, not for a demo.
-        let flags = ["--heartbeat-ms", "1000", "--unreachable-after", "10s"];
+        let flags = [
+            "--heartbeat-ms",
+            "1000",
+            "--unreachable-after",
+            "10s",
+            "--config",
+            &file,
+        ];
         let coordinator = Coordinator::new(&binaries, place.path(), &flags).await?;
         let origin = Origin::start().await?;
         Ok(Self {
@@ -94,6 +112,12 @@ impl Scene {
             self.hosts.push(host);
         }
         self.coordinator.attached(self.hosts.len(), ATTACH_WITHIN).await
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The folder of them all.

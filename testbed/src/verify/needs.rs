@@ -55,6 +55,11 @@ const NEEDS: &[Need] = &[
         why: "hosts are drained at a real load balancer",
     },
     Need {
+        package: "prometheus",
+        sign: Sign::Program("prometheus"),
+        why: "canary gates are judged by what a real one has scraped",
+    },
+    Need {
         package: "graphviz",
         sign: Sign::Program("dot"),
         why: "the command's tests let it draw a playbook",
