@@ -33,10 +33,13 @@ fn series(result: &str) -> Says {
     ))
 }
 
+/// More than any test asks.
+const ASKED_MAX: usize = 1000;
+
 struct Server {
     url: String,
     /// The first line of each request.
-    asked: mpsc::UnboundedReceiver<String>,
+    asked: mpsc::Receiver<String>,
     serving: JoinHandle<()>,
 }
 
@@ -50,7 +53,7 @@ impl Drop for Server {
 async fn server(answers: Vec<Says>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/base", listener.local_addr().unwrap());
-    let (sender, asked) = mpsc::unbounded_channel();
+    let (sender, asked) = mpsc::channel(ASKED_MAX);
     let serving = tokio::spawn(async move {
         let mut tasks = tokio::task::JoinSet::new();
         for at in 0.. {
@@ -62,7 +65,7 @@ async fn server(answers: Vec<Says>) -> Server {
     Server { url, asked, serving }
 }
 
-async fn answer(mut stream: TcpStream, says: Says, asked: mpsc::UnboundedSender<String>) {
+async fn answer(mut stream: TcpStream, says: Says, asked: mpsc::Sender<String>) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut buffer = [0; 4096];
@@ -72,7 +75,7 @@ async fn answer(mut stream: TcpStream, says: Says, asked: mpsc::UnboundedSender<
         request.extend_from_slice(&buffer[..count]);
     }
     let request = String::from_utf8(request).unwrap();
-    let _ = asked.send(request.lines().next().unwrap_or_default().to_owned());
+    let _ = asked.try_send(request.lines().next().unwrap_or_default().to_owned());
     match says {
         Says::This(status, body) => {
             let head = format!(
