@@ -15,7 +15,7 @@ use echelon_playbooks::model::{Metric, MetricKind};
 use echelon_proto::{MetricName, Span, Time};
 use futures::{StreamExt as _, stream};
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::case::{Had, case};
 use crate::source::{Error, Question, Samples, Sources, Window};
@@ -46,8 +46,9 @@ struct Asked {
 pub(super) async fn look(sources: &Sources, comparison: &Arc<Comparison>, count: usize) -> Looked {
     let window = since(comparison, count);
     let metrics: Vec<_> = comparison.canary.metrics.clone().into_iter().collect();
+    let until = Instant::now() + ASKED_WITHIN;
     let asked = stream::iter(metrics).map(|(name, metric)| async move {
-        let asked = timeout(ASKED_WITHIN, ask(sources, comparison, &metric, window)).await;
+        let asked = timeout_at(until, ask(sources, comparison, &metric, window)).await;
         let late = || format!("the source did not answer within {} s", ASKED_WITHIN.as_secs());
         let asked = asked
             .map_err(|_| late())
