@@ -10,7 +10,7 @@
 //! takes nothing away. That is why a first installation is bounded by `max_parallel` alone.
 //!
 //! Edge cases: a host on which nothing has ever been installed is not out, it is not there yet (a pool that grows must not
-//! block itself); hosts that fail stay out and count; a pool whose floor is broken by the world (not by us) stops all that
+//! block itself); one that a rollout has emptied and is not done with is out, also between two phases; hosts that fail stay out and count; a pool whose floor is broken by the world (not by us) stops all that
 //! would leave service, and lets through all that comes back.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! A host: where it is, who it is, what stands on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use echelon_playbooks::{model::Machine, selector::Subject};
 use echelon_proto::{App, Datacenter, HostId, Label, Pool, ReleaseName, RolloutId, Span, StateName, Time};
@@ -39,6 +39,10 @@ pub struct Host {
     pub standings: BTreeMap<App, Standing>,
     /// What runs on it now: one rollout at a time, and until when it is out of traffic.
     pub busy: Option<Busy>,
+    /// Rollouts that found something on it and have begun on it, until they have brought it to where it was to go, or are
+    /// over: with nothing on it meanwhile it is on its way, not gone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub taken_by: BTreeSet<RolloutId>,
     /// Apps whose state's monitor fails.
     #[serde(default)]
     pub unwell: BTreeMap<App, Unwell>,
@@ -190,6 +194,7 @@ impl Host {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.busy.is_none()
+            && self.taken_by.is_empty()
             && self
                 .standings
                 .values()

@@ -82,17 +82,24 @@ impl Muster {
             | Record::MonitorChanged { host, .. } => {
                 self.look_at_host(state, host);
             }
+            Record::RolloutEnded { rollout, .. } => {
+                self.recount(state, rollout);
+                let ended = state.rollouts.get(rollout).into_iter();
+                let touched = ended
+                    .flat_map(|rollout| rollout.runs.iter())
+                    .filter(|(_, run)| run.touched.is_some());
+                touched.for_each(|(host, _)| self.look_at_host(state, host));
+            }
             Record::RolloutStarted { rollout, .. }
-            | Record::RolloutEnded { rollout, .. }
             | Record::RolloutForgotten { rollout }
             | Record::RollbackBegan { rollout, .. } => self.recount(state, rollout),
-            Record::PhaseStarted { rollout, host, .. } | Record::PhaseEnded { rollout, host, .. } => {
+            Record::PhaseStarted { rollout, host, .. }
+            | Record::PhaseEnded { rollout, host, .. }
+            | Record::HostSettled { rollout, host, .. } => {
                 self.look_at_host(state, host);
                 self.look(state, rollout, host);
             }
-            Record::HostSettled { rollout, host, .. } | Record::HostReopened { rollout, host, .. } => {
-                self.look(state, rollout, host);
-            }
+            Record::HostReopened { rollout, host, .. } => self.look(state, rollout, host),
             Record::TokenCreated { .. }
             | Record::ReleaseCreated { .. }
             | Record::PlaybookPushed { .. }

@@ -340,6 +340,7 @@ pub(crate) fn seat(hosts: &[Host], machine: &Machine, app: &App, now: Time) -> S
             since: now,
             standings: standings.collect(),
             busy: None,
+            taken_by: BTreeSet::new(),
             unwell: BTreeMap::new(),
         };
         state.hosts.insert_mut(host.host.clone(), seated);

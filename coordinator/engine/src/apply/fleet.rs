@@ -1,6 +1,6 @@
 //! Hosts, their sessions, and what stands on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use echelon_proto::{Digest, HostId, Label, Time};
 
@@ -81,6 +81,7 @@ fn joined(engine: &mut Engine, now: Time, token: &Digest, host: &HostId) {
         since: now,
         standings: BTreeMap::new(),
         busy: None,
+        taken_by: BTreeSet::new(),
         unwell: BTreeMap::new(),
     });
     joined.datacenter = grant.datacenter;

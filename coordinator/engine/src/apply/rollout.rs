@@ -57,6 +57,14 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
         Record::PhaseEnded { .. } | Record::RolloutEnded { .. } => engine.touch_all(),
         _ => drop(engine.dirty.insert(number)),
     }
+    if let Record::RolloutEnded { .. } = record {
+        let ended = engine.state.rollouts.get(id).into_iter();
+        let touched = ended
+            .flat_map(|rollout| rollout.runs.iter())
+            .filter(|(_, run)| run.touched.is_some());
+        let touched: Vec<_> = touched.map(|(host, _)| host.clone()).collect();
+        touched.iter().for_each(|host| run::release(engine, id, host));
+    }
     refresh(engine, record, id, was_over);
 }
 

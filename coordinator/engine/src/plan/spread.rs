@@ -125,6 +125,7 @@ mod tests {
             since: Time::default(),
             standings: BTreeMap::new(),
             busy: None,
+            taken_by: Default::default(),
             unwell: BTreeMap::new(),
         }
     }

@@ -6,9 +6,11 @@ use echelon_proto::{HostId, RolloutId, Time};
 use crate::{
     engine::Engine,
     event::PhaseResult,
-    host::Busy,
+    host::{Busy, Serving},
     record::{Again, Record},
-    rollout::{Back, Current, Direction, Failure, Health, HeldBack, LaneStage, Note, Rollout, Run, Step, Touch},
+    rollout::{
+        Back, Current, Direction, Failure, Health, HeldBack, LaneStage, Note, Rollout, Run, Settled, Step, Touch,
+    },
 };
 
 pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
@@ -32,6 +34,10 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
                 run.text = text.clone();
                 (run.not_before, run.timed_out, run.held_back) = (None, None, None);
                 run.reopened = false;
+            }
+            // One that failed counts as long as the rollout lasts.
+            if matches!(settled, Settled::Done | Settled::RolledBack) {
+                release(engine, rollout, host);
             }
         }
         Record::HostReopened { rollout, host, .. } => reopened(engine, rollout, host),
@@ -99,6 +105,10 @@ fn started(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record
         note: *note,
         guarded: *guarded,
     });
+    let found = run
+        .touched
+        .as_ref()
+        .is_some_and(|touch| touch.origin.traffic != Serving::Absent);
     let lane = run.lane;
     if first {
         rollout.touched = number;
@@ -111,6 +121,21 @@ fn started(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record
             rollout: id.clone(),
             out_of_service: after.leaves_service(from),
         });
+        if found {
+            host.taken_by.insert(id.clone());
+        }
+    }
+}
+
+/// The rollout is done with the host.
+pub(super) fn release(engine: &mut Engine, id: &RolloutId, host: &HostId) {
+    let taken = engine
+        .state
+        .hosts
+        .get(host)
+        .is_some_and(|host| host.taken_by.contains(id));
+    if let Some(host) = engine.state.hosts.get_mut(host).filter(|_| taken) {
+        host.taken_by.remove(id);
     }
 }
 
