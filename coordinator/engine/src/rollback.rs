@@ -3,9 +3,10 @@
 //! A host in the middle unwinds from the very phase it is in: the newest step first, each by its `undo`, to the standing
 //! it had before that step. Where an undo is a phase that starts where the host stands, it leads where that phase leads:
 //! what is started again has to warm up again. If that is not where the step began, no older step can be undone from
-//! there, and the host goes on by the fewest phases to where it stood before, checks and all. A host that had arrived returns by an operation: `rollback` where the playbook has one, else
-//! the rollout's own, to the release it had before, through the states that the operation passes; a host that had none returns to the state it had before, and if no
-//! operation can take it there it unwinds too. A host that is out of service on purpose always unwinds: an operation would
+//! there, and the host goes on by the fewest phases to where it stood before, checks and all. A host that had arrived
+//! returns by an operation: `rollback` where the playbook has one, else the rollout's own if that sets a release, to the
+//! release it had before, through the states that the operation passes. Otherwise (it was parked, removed, restarted, or
+//! had no release) it returns by the fewest phases to the state it had before; if none lead there it unwinds too. A host that is out of service on purpose always unwinds: an operation would
 //! put it into service. A phase that was passed over ran nothing, so nothing runs to take it back: the host's agent only
 //! takes down where it stands again. Hosts never touched are left alone.
 
@@ -72,10 +73,17 @@ fn by_operation(rollout: &Rollout, run: &Run, standing: &Standing) -> Option<Mov
     let named = OperationName::new("rollback")
         .ok()
         .filter(|name| machine.operations.contains_key(name));
+    let moves = machine.operations.get(own)?.release == ReleaseGoal::Target;
     let operation = machine.operations.get(named.as_ref().unwrap_or(own))?;
     let goal = match &origin.release {
+        // What took a host away, or only restarted it, does not lead back.
+        Some(_) if !moves && named.is_none() => Operation {
+            to: origin.state.clone(),
+            release: ReleaseGoal::Target,
+            via: Vec::new(),
+        },
         Some(release) => {
-            let moved = machine.operations.get(own)?.release == ReleaseGoal::Target && *release != rollout.release;
+            let moved = moves && *release != rollout.release;
             let left = way::rest(operation, run.returned.iter().chain([&standing.state]));
             Operation {
                 release: ReleaseGoal::Target,
