@@ -42,7 +42,7 @@ pub(super) fn hello(host: &HostId, hello: wire::Hello) -> Result<Hello, Status> 
     let mut standings = BTreeMap::new();
     for said in hello.standings {
         let app = bound::name("standing.app", App::new(&said.app))?;
-        standings.insert(app, standing(said)?);
+        standings.extend(standing(said)?.map(|stands| (app, stands)));
     }
     Ok(Hello {
         version: hello.agent_version,
@@ -106,7 +106,11 @@ fn facts(facts: wire::Facts) -> Result<BTreeMap<String, String>, Status> {
     Ok(all)
 }
 
-pub(super) fn report(host: &HostId, report: wire::Report) -> Result<Event, Status> {
+/// A report as an event.
+///
+/// # Errors
+/// It is beyond its bounds, speaks of another host, or has a name that is none.
+pub fn report(host: &HostId, report: wire::Report) -> Result<Event, Status> {
     bound::chars("report.message", &report.message, limits::MESSAGE_CHARS_MAX)?;
     bound::bytes("report.tail", report.tail.as_bytes(), limits::TAIL_BYTES_MAX)?;
     bound::count(
@@ -141,7 +145,7 @@ pub(super) fn report(host: &HostId, report: wire::Report) -> Result<Event, Statu
         message: report.message,
         tail: report.tail,
         leftovers: report.leftovers,
-        standing: report.standing.map(standing).transpose()?,
+        standing: report.standing.map(standing).transpose()?.flatten(),
     }))
 }
 
@@ -182,16 +186,20 @@ pub(super) fn fence(host: &HostId, fence: Option<wire::Fence>) -> Result<Fence, 
     })
 }
 
-/// Whether the state serves is not the agent's to say.
-fn standing(said: wire::Standing) -> Result<Standing, Status> {
+/// Whether the state serves is not the agent's to say. `None`: it does not know the app's state, as one that refuses its
+/// very first order.
+fn standing(said: wire::Standing) -> Result<Option<Standing>, Status> {
     bound::chars("standing.error", &said.error, limits::MESSAGE_CHARS_MAX)?;
-    Ok(Standing {
+    if said.state.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Standing {
         state: bound::name("standing.state", StateName::new(&said.state))?,
         release: bound::optional("standing.release", &said.release)?,
         previous: bound::optional("standing.previous", &said.previous)?,
         error: Some(said.error).filter(|error| !error.is_empty()),
         traffic: Serving::default(),
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -268,6 +276,27 @@ mod tests {
         };
         let status = hello(&host(), far).unwrap_err();
         assert!(status.message().contains(env!("CARGO_PKG_VERSION")), "{status}");
+    }
+
+    #[test]
+    fn a_host_that_does_not_know_where_an_app_stands_may_say_so() {
+        let unknown = wire::Standing {
+            app: "web".into(),
+            ..Default::default()
+        };
+        let said = wire::Report {
+            standing: Some(unknown.clone()),
+            ..wire_report()
+        };
+        let Ok(Event::HostReported(report)) = report(&host(), said) else {
+            panic!("the refusal of a first order is not heard");
+        };
+        assert_eq!(report.standing, None);
+        let said = wire::Hello {
+            standings: vec![unknown],
+            ..wire_hello()
+        };
+        assert!(hello(&host(), said).unwrap().standings.is_empty());
     }
 
     #[test]
