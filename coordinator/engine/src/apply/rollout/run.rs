@@ -9,7 +9,7 @@ use crate::{
     host::{Busy, Serving},
     record::{Again, Record},
     rollout::{
-        Back, Current, Direction, Failure, Health, HeldBack, LaneStage, Note, Rollout, Run, Settled, Step, Touch,
+        Back, Current, Direction, Failure, Health, HeldBack, Lane, LaneStage, Note, Rollout, Run, Settled, Step, Touch,
     },
 };
 
@@ -302,8 +302,10 @@ fn reopened(engine: &mut Engine, id: &RolloutId, host: &HostId) {
     let goes_back = run.back.is_some();
     run.reopened = !goes_back;
     (run.phase_tries, run.host_tries) = (0, 0);
-    let lane = run.lane;
-    if !goes_back {
+    let (lane, wave) = (run.lane, run.wave);
+    let opened = |lane: &Lane| lane.waves.get(wave).is_some_and(|wave| wave.opened.is_some());
+    // One whose wave has yet to open goes with it.
+    if !goes_back && rollout.lanes.get(lane).is_some_and(opened) {
         reroll(rollout, lane);
     }
 }
