@@ -31,6 +31,7 @@ use self::backoff::Backoff;
 pub use self::{
     dial::{Coordinator, Error, dial},
     enroll::{EnrolError, join, ping, renew},
+    wire::{order_in, report},
 };
 use crate::{
     executor::{Executor, Work},

@@ -38,6 +38,8 @@ use crate::{
     sessions::{Closed, Guard, Item, Sessions},
 };
 
+pub use self::{hear::report, order::message};
+
 /// For an agent's Hello after it has opened the stream.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 

@@ -23,5 +23,6 @@ pub mod prometheus;
 pub mod reaper;
 pub mod sample;
 pub mod screen;
+pub mod sim;
 pub mod verify;
 pub mod visit;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use echelon_testbed::{bench, canary, demo, fleet, fuzz, hosts, judge, reaper::Reaper, sample, screen, verify};
+use echelon_testbed::{bench, canary, demo, fleet, fuzz, hosts, judge, reaper::Reaper, sample, screen, sim, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -36,6 +36,10 @@ enum Command {
     Judge(judge::Arguments),
     /// The reader of playbooks under libFuzzer, for as long as you like
     Fuzz(fuzz::Arguments),
+    /// The whole ring in made-up time, seed after seed: anything may fail, and what must hold is asked after every event
+    Sim(sim::Arguments),
+    /// What led to a violation that `sim` found, told again
+    Replay(sim::ReplayArguments),
     /// The service that the demo rolls out; not for people
     #[command(hide = true)]
     SampleService(sample::Arguments),
@@ -77,6 +81,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Canary(arguments) => canary::run(&arguments).await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,
+        Command::Sim(arguments) => sim::run(&arguments).await,
+        Command::Replay(arguments) => sim::replay(&arguments).await,
         Command::Judge(_) | Command::SampleService(_) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -119,7 +119,9 @@ pub(super) fn message(body: Body) -> wire::AgentMessage {
     wire::AgentMessage { body: Some(body) }
 }
 
-pub(super) fn report(report: &order::Report) -> wire::AgentMessage {
+/// A report as it goes over the link.
+#[must_use]
+pub fn report(report: &order::Report) -> wire::AgentMessage {
     let outcome = &report.outcome;
     message(Body::Report(wire::Report {
         sequence: report.sequence,
@@ -250,8 +252,11 @@ fn millis(time: Time) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
-/// An order as the machine takes it. An error means that not even a refusal can be addressed.
-pub(super) fn order_in(order: wire::Order) -> Result<Input, String> {
+/// An order as the machine takes it.
+///
+/// # Errors
+/// Not even a refusal could be addressed: it has no fence, or no app.
+pub fn order_in(order: wire::Order) -> Result<Input, String> {
     let fence = fence_in(order.fence.clone())?;
     let app = App::new(&order.app).map_err(text)?;
     Ok(match checked_order(order, fence.clone(), app.clone()) {

@@ -40,6 +40,12 @@ impl Disk {
         self.lock().writes_left = writes;
     }
 
+    /// Last sequence that no loss of power takes away.
+    #[must_use]
+    pub fn flushed(&self) -> u64 {
+        self.lock().flushed
+    }
+
     fn lock(&self) -> MutexGuard<'_, Platter> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,7 +15,9 @@ use echelon_proto::{
 
 use crate::{asks::Ask, driver::wall, sessions::Item};
 
-pub(super) fn message(item: &Item, heartbeat_ms: u32) -> CoordinatorMessage {
+/// An item as it goes over the link.
+#[must_use]
+pub fn message(item: &Item, heartbeat_ms: u32) -> CoordinatorMessage {
     let body = match item {
         Item::Welcome { term } => Body::Welcome(wire::Welcome {
             term: *term,

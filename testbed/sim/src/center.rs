@@ -1,0 +1,149 @@
+//! The coordinator's process around its real driver: what waits to be decided, which connection is a host's, and what each
+//! host is owed, as `runner::dispatch` keeps it. Deliberately no policy and no time of its own.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use echelon_coordinator::{
+    driver::{Change, Driver, Retention},
+    journal::{self, Disk, Journal, MemoryStore},
+};
+use echelon_engine::{
+    Config, Event,
+    effect::{Effect, Key},
+};
+use echelon_proto::{HostId, Time};
+
+use crate::clock::Clock;
+
+/// Small, so that snapshots and trimming happen in every seed.
+const RETENTION: Retention = Retention {
+    snapshot_every: 150,
+    history: 60,
+};
+
+/// Who waits for an event's answer.
+#[derive(Debug, Clone)]
+pub(crate) enum To {
+    Nobody,
+    /// An agent that attaches.
+    Attach {
+        link: u64,
+        session: u64,
+    },
+    /// An agent whose report it is.
+    Report {
+        link: u64,
+        sequence: u64,
+    },
+    /// A person.
+    Person,
+}
+
+/// A process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) driver: Driver,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: Vec<(Event, To)>,
+    /// Session and connection of each host that is here.
+    pub(crate) live: BTreeMap<HostId, (u64, u64)>,
+    owed: BTreeMap<HostId, BTreeMap<Key, Arc<Effect>>>,
+    pub(crate) sessions: u64,
+    /// Word to the outside that is owed.
+    pub(crate) unsent: Vec<u64>,
+    /// A turn is foreseen for then.
+    pub(crate) turn_at: Option<Time>,
+}
+
+/// The coordinator, whether it runs or not.
+#[derive(Debug)]
+pub(crate) struct Center {
+    pub(crate) disk: Disk,
+    pub(crate) config: Config,
+    pub(crate) process: Option<Process>,
+    /// By how much its wall clock is off.
+    pub(crate) off: i64,
+    /// Processes so far.
+    pub(crate) generation: u64,
+}
+
+/// Something for a host.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    Owed(Arc<Effect>),
+    Unwatch(String),
+}
+
+impl Center {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            disk: Disk::default(),
+            config,
+            process: None,
+            off: 0,
+            generation: 0,
+        }
+    }
+
+    /// Opens the journal and begins a term.
+    pub(crate) fn start(&mut self, now: Time, wall: Time) -> Result<(), journal::Error> {
+        let journal = Journal::on(Box::new(MemoryStore::on(&self.disk)));
+        let driver = Driver::open(journal, self.config, RETENTION, wall)?;
+        self.generation += 1;
+        self.process = Some(Process {
+            clock: Clock::at(driver.now(), now),
+            driver,
+            inbox: Vec::new(),
+            live: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            sessions: 0,
+            unsent: Vec::new(),
+            turn_at: None,
+        });
+        Ok(())
+    }
+}
+
+impl Process {
+    /// What is owed differently, as what is to be sent to whom.
+    pub(crate) fn changed(&mut self, changes: Vec<Change>) -> Vec<(HostId, Item)> {
+        let mut items = Vec::new();
+        for (key, effect) in changes {
+            let host = match &key {
+                Key::Order(host, _) | Key::Watch(host, _) | Key::Monitor(host, _) => host.clone(),
+                Key::Notify(number) => {
+                    self.unsent.extend(effect.is_some().then_some(*number));
+                    continue;
+                }
+            };
+            let owed = self.owed.entry(host.clone()).or_default();
+            let before = match &effect {
+                Some(effect) => owed.insert(key, effect.clone()),
+                None => owed.remove(&key),
+            };
+            if before == effect {
+                continue;
+            }
+            let gone = before.as_deref().and_then(watch_of);
+            let kept = effect.as_deref().and_then(watch_of);
+            if let Some(gone) = gone.filter(|gone| kept.as_ref() != Some(gone)) {
+                items.push((host.clone(), Item::Unwatch(gone)));
+            }
+            items.extend(effect.map(|effect| (host, Item::Owed(effect))));
+        }
+        items
+    }
+
+    /// All that the host is owed: it has attached.
+    pub(crate) fn all_owed(&self, host: &HostId) -> Vec<Item> {
+        let owed = self.owed.get(host).into_iter().flat_map(BTreeMap::values);
+        owed.map(|effect| Item::Owed(effect.clone())).collect()
+    }
+}
+
+fn watch_of(effect: &Effect) -> Option<String> {
+    match effect {
+        Effect::Watch(watch) => Some(watch.id.clone()),
+        Effect::Order(_) | Effect::Notify(_) => None,
+    }
+}

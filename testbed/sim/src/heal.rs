@@ -1,0 +1,150 @@
+//! The end of a seed: the world heals, people answer what they are asked, and then every rollout must reach an outcome and
+//! every host must stand where the coordinator believes it to stand. Deliberately generous in time: what is looked for is
+//! what never ends.
+
+use echelon_engine::{
+    command::{Act, Command, Verb},
+    rollout::Status,
+};
+use echelon_proto::{RolloutId, Span};
+
+use crate::{
+    story::{Held, must},
+    world::{Happening, World},
+};
+
+/// Minutes in which everything must have ended: the longest deadline of the playbooks is half an hour, and a rollout may
+/// wait behind a few others.
+const MINUTES_MAX: u32 = 1200;
+/// From then on people give up what does not move.
+const PATIENCE: u32 = 400;
+
+/// To the end.
+pub(crate) fn heal(world: &mut World, until: Option<u64>) -> Held {
+    mend(world)?;
+    for minute in 0..MINUTES_MAX {
+        if world.center.process.is_some() && world.watch.state().active.is_empty() {
+            return agree(world, until);
+        }
+        answer(world, minute)?;
+        if !pass(world, Span::secs(60), until)? {
+            return Ok(());
+        }
+    }
+    let stands: Vec<_> = world
+        .watch
+        .state()
+        .active()
+        .map(|rollout| format!("{} {:?}", rollout.id, rollout.status))
+        .collect();
+    must(stands.is_empty(), "13 liveness", || {
+        let first = world.watch.state().active().next().map(|rollout| rollout.id.clone());
+        let why = first.map(|id| {
+            let process = world.center.process.as_ref();
+            process.map(|p| echelon_engine::view::explain(p.driver.state(), &Default::default(), &id, p.driver.now()))
+        });
+        format!("no outcome after {MINUTES_MAX} healed minutes: {stands:?}: {why:?}")
+    })
+}
+
+/// All that is broken works, and nothing breaks any more.
+fn mend(world: &mut World) -> Held {
+    world.trouble.end();
+    world.center.disk.fail_after(None);
+    world.cut = Default::default();
+    world.people.quiet();
+    if world.center.process.is_none() {
+        world.center_starts()?;
+    }
+    for host in 0..world.hosts.len() {
+        world.hosts[host].disk_full = false;
+        world.hosts[host].dies_at_save = None;
+        world.foresee(Span(1), Happening::AgentStarts { host });
+    }
+    Ok(())
+}
+
+fn pass(world: &mut World, span: Span, until: Option<u64>) -> Result<bool, crate::Violation> {
+    let end = world.now + span;
+    while world.now < end {
+        if !world.happens(end, until)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// People answer.
+fn answer(world: &mut World, minute: u32) -> Held {
+    let active: Vec<(RolloutId, bool)> = world
+        .watch
+        .state()
+        .active()
+        .map(|rollout| (rollout.id.clone(), rollout.hold.is_some()))
+        .collect();
+    for (rollout, held) in active {
+        if held {
+            let back = minute > PATIENCE / 2 || world.chance.permille(500);
+            say(world, if back { Verb::Rollback } else { Verb::Resume }, &rollout, "bob")?;
+            // What cannot go back can only be left.
+            if minute > PATIENCE {
+                say(world, Verb::Abort, &rollout, "bob")?;
+            }
+        }
+        say(world, Verb::Approve, &rollout, "bob")?;
+        say(world, Verb::Approve, &rollout, "carol")?;
+        if minute % 10 == 9 && stands_still(world, &rollout) {
+            say(
+                world,
+                if minute < PATIENCE { Verb::Retry } else { Verb::Abort },
+                &rollout,
+                "bob",
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn say(world: &mut World, verb: Verb, rollout: &RolloutId, by: &str) -> Held {
+    let act = Act {
+        verb,
+        rollout: rollout.clone(),
+        datacenter: None,
+        host: None,
+        reason: "healed".into(),
+        etag: None,
+        request_id: None,
+    };
+    // A refusal is an answer: most of what is said here is not asked for.
+    world.ask(by, Command::Act(act)).map(drop)
+}
+
+fn stands_still(world: &World, rollout: &RolloutId) -> bool {
+    let rollout = world.watch.state().rollouts.get(rollout);
+    rollout.is_some_and(|rollout| {
+        rollout.status == Status::Running && rollout.runs.values().all(|run| run.current.is_none())
+    })
+}
+
+/// What the coordinator believes of each host is what its agent's ledger says.
+fn agree(world: &mut World, until: Option<u64>) -> Held {
+    if !pass(world, Span::secs(60), until)? {
+        return Ok(());
+    }
+    for host in world.hosts.iter().filter(|host| host.joined) {
+        let known = world.watch.state().hosts.get(&host.id);
+        for standing in host.ledger.apps.values() {
+            let believed = known.and_then(|known| known.standings.get(&standing.app));
+            let same = believed.is_some_and(|believed| {
+                Some(&believed.state) == standing.state.as_ref() && believed.release == standing.release
+            });
+            must(same || standing.state.is_none(), "7 once", || {
+                format!(
+                    "{} says of itself {standing:?}, the coordinator believes {believed:?}",
+                    host.id
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
