@@ -54,6 +54,16 @@ const SEES: [(&str, &[&str]); 13] = [
         &["echelon-agent", "echelon-cli", "echelon-coordinator"],
     ),
     (
+        "echelon-sim",
+        &[
+            "echelon-agent",
+            "echelon-coordinator",
+            "echelon-engine",
+            "echelon-playbooks",
+            "echelon-proto",
+        ],
+    ),
+    (
         "echelon-testbed",
         &[
             "echelon-agent",
@@ -63,6 +73,7 @@ const SEES: [(&str, &[&str]); 13] = [
             "echelon-judge",
             "echelon-playbooks",
             "echelon-proto",
+            "echelon-sim",
         ],
     ),
 ];
