@@ -5,7 +5,7 @@ mod replay;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     process::ExitCode,
@@ -211,8 +211,8 @@ fn broken(arguments: &Arguments, seed: u64, violation: &Violation, kept: bool) -
     })
 }
 
-fn keep(arguments: &Arguments, seed: u64, violation: &Violation, ran: &Ran) -> io::Result<PathBuf> {
-    let folder = target().join("sim");
+fn keep(arguments: &Arguments, seed: u64, violation: &Violation, ran: &Ran) -> anyhow::Result<PathBuf> {
+    let folder = target()?.join("sim");
     fs::create_dir_all(&folder)?;
     let path = folder.join(format!("seed-{seed}-hosts-{}.story", arguments.hosts));
     let head = Head {

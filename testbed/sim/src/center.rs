@@ -111,6 +111,8 @@ impl Process {
         for (key, effect) in changes {
             let host = match &key {
                 Key::Order(host, _) | Key::Watch(host, _) | Key::Monitor(host, _) => host.clone(),
+                // No metrics in this world.
+                Key::Canary(..) => continue,
                 Key::Notify(number) => {
                     self.unsent.extend(effect.is_some().then_some(*number));
                     continue;
@@ -144,6 +146,6 @@ impl Process {
 fn watch_of(effect: &Effect) -> Option<String> {
     match effect {
         Effect::Watch(watch) => Some(watch.id.clone()),
-        Effect::Order(_) | Effect::Notify(_) => None,
+        Effect::Order(_) | Effect::Notify(_) | Effect::Canary(_) => None,
     }
 }

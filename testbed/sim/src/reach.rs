@@ -62,6 +62,7 @@ pub(crate) fn of(record: &Record) -> Vec<&'static str> {
             Verdict::Pass => gate_passed,
             Verdict::Fail => gate_failed,
             Verdict::Expired => gate_expired,
+            Verdict::Inconclusive | Verdict::NoData => return Vec::new(),
         },
         Record::GateReopened { .. } => gate_reopened,
         Record::BakeCut { .. } => bake_cut,
@@ -90,7 +91,11 @@ pub(crate) fn of(record: &Record) -> Vec<&'static str> {
         },
         Record::HostReopened { .. } => host_reopened,
         Record::HealthChanged { .. } => health_changed,
-        Record::MonitorChanged { .. } => return Vec::new(),
+        // No metrics, monitors or questions in this world.
+        Record::MonitorChanged { .. }
+        | Record::HostAsked { .. }
+        | Record::HostLabelled { .. }
+        | Record::CanaryLooked { .. } => return Vec::new(),
         Record::NotificationRaised { .. } => notification_raised,
         Record::NotificationSettled { .. } => notification_settled,
     };

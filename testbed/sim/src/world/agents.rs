@@ -136,7 +136,7 @@ impl World {
                     self.watches(host, link, watch.id.clone());
                     return Ok(());
                 }
-                Effect::Order(_) | Effect::Notify(_) => {
+                Effect::Order(_) | Effect::Notify(_) | Effect::Canary(_) => {
                     let item = sessions::Item::Owed(effect);
                     let Some(Body::Order(order)) = link::message(&item, 5000).body else {
                         return Ok(());
