@@ -138,7 +138,7 @@ fn judge(comparison: &Comparison, asked: Vec<Answered>, count: usize) -> Vec<Jud
         };
         let kept = kept::Metric {
             name: name.to_string(),
-            query: metric.query.clone(),
+            query: metric.query,
             of,
             case: case.and_then(|text| RawValue::from_string(text).ok()),
             verdict: raw(&verdict),
