@@ -17,7 +17,7 @@ use echelon_engine::{
     plan::PoolPlan,
     rollout::{Direction, Note, Rollout, Run, Settled, Status},
 };
-use echelon_proto::{Fence, HostId, RolloutId, Time};
+use echelon_proto::{Datacenter, Fence, HostId, RolloutId, Time};
 
 use crate::{
     reach,
@@ -235,22 +235,7 @@ fn before(state: &State, record: &Record) -> Held {
             rollout,
             datacenter,
             wave,
-        } => {
-            let rollout = find(state, rollout)?;
-            still(rollout, "opens a wave")?;
-            let lane = rollout.lane_of(datacenter).and_then(|lane| rollout.lanes.get(lane));
-            let earlier = lane.map_or(&[][..], |lane| &lane.waves[..*wave]);
-            for (number, before) in earlier.iter().enumerate() {
-                let passed = before.passed.is_some() && before.gates.values().all(|gate| gate.is_passed());
-                must(passed, "9 gate", || {
-                    format!(
-                        "{} {datacenter} opens wave {wave}, and wave {number} has not passed",
-                        rollout.id
-                    )
-                })?;
-            }
-            Ok(())
-        }
+        } => opens(find(state, rollout)?, datacenter, *wave),
         Record::PhaseStarted {
             rollout,
             host,
@@ -301,6 +286,20 @@ fn before(state: &State, record: &Record) -> Held {
         Record::RolloutEnded { rollout, outcome, .. } => ends(state, find(state, rollout)?, *outcome),
         _ => Ok(()),
     }
+}
+
+fn opens(rollout: &Rollout, datacenter: &Datacenter, wave: usize) -> Held {
+    still(rollout, "opens a wave")?;
+    let lane = rollout.lane_of(datacenter).and_then(|lane| rollout.lanes.get(lane));
+    let earlier = lane.map_or(&[][..], |lane| &lane.waves[..wave]);
+    for (number, before) in earlier.iter().enumerate() {
+        let passed = before.passed.is_some() && before.gates.values().all(|gate| gate.is_passed());
+        must(passed, "9 gate", || {
+            let id = &rollout.id;
+            format!("{id} {datacenter} opens wave {wave}, and wave {number} has not passed")
+        })?;
+    }
+    Ok(())
 }
 
 fn after(state: &State, record: &Record) -> Held {

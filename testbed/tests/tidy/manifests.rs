@@ -9,7 +9,7 @@ use super::{offence::Offence, tree};
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Of ours, what each crate may see. Who is not named may be seen by nobody.
-const SEES: [(&str, &[&str]); 13] = [
+const SEES: [(&str, &[&str]); 14] = [
     ("echelon-proto", &[]),
     // Conditions are evaluated by the engine and by agents, which must not come to different answers.
     ("echelon-condition", &[]),
