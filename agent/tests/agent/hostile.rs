@@ -246,7 +246,7 @@ async fn one_that_fills_the_disk_fails_by_itself_and_is_told_when_there_is_room(
     let mut coordinator = Coordinator::start().await;
     let mut sandbox = Sandbox::new(&coordinator);
     // One disk for all that the agent has.
-    let Some(_disk) = crate::disk::SmallDisk::at(&sandbox.path("state"), 4096) else {
+    let Some(disk) = crate::disk::SmallDisk::at(&sandbox.path("state"), 4096) else {
         return;
     };
     coordinator.token("t1");
@@ -269,4 +269,6 @@ async fn one_that_fills_the_disk_fails_by_itself_and_is_told_when_there_is_room(
     let mut pair = Pair { coordinator, sandbox };
     pair.goes_on(2).await;
     assert_eq!(pair.sandbox.read("apps/ran"), "ran\n");
+    // Before the folder that it is mounted in.
+    drop(disk);
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// Packages of one crate.
 struct Made {
-    _folder: TempDir,
+    folder: TempDir,
     files: Vec<PathBuf>,
 }
 
@@ -38,7 +38,7 @@ fn make(product: &str) -> Made {
             .all(|file| file.starts_with(folder.path().join("packages"))),
         "{said}"
     );
-    Made { _folder: folder, files }
+    Made { folder, files }
 }
 
 impl Made {
@@ -224,7 +224,9 @@ fn lintian_finds_no_error() {
         // Not of Debian itself: no bug of theirs asked for it, and the stranger in it is of another package.
         lintian
             .args(["--fail-on", "error", "--tag-display-limit", "0"])
-            .arg(made.deb());
+            .arg(made.deb())
+            // It leaves its databases there.
+            .env("TMPDIR", made.folder.path());
         let Ok(said) = lintian.output() else {
             continue;
         };
