@@ -62,7 +62,7 @@ pub enum Step {
     Hosts,
     /// The judge of canaries against SciPy, and its bench with a few canaries
     Judge,
-    /// A canary gate over a real Prometheus that scrapes real services
+    /// A canary gate over a real Prometheus that scrapes real services; only when it is named
     Canary,
     /// A Python client as a Jenkins job would use it
     Clients,
@@ -115,7 +115,9 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let room = Room::new(target()?.join("verify"))?;
     // Dropped before the room, also when this is broken off in the middle: first those who write, then the folder.
     let reaper = Reaper::new()?;
-    let wanted = |step: &Step| arguments.only.is_empty() || arguments.only.contains(step);
+    // Judged by statistics on a machine that is busy, and not yet seen often enough to be let stop a change.
+    let usual = |step: &Step| arguments.only.is_empty() && *step != Step::Canary;
+    let wanted = |step: &Step| usual(step) || arguments.only.contains(step);
     let (mut whole, mut failed) = (Tally::default(), Vec::new());
     for (number, step) in (1..).zip(Step::value_variants().iter().copied().filter(wanted)) {
         screen::title(number, step.title());

@@ -36,6 +36,8 @@ struct Counted {
 pub(super) struct Work {
     takes: Duration,
     errs: bool,
+    /// Services that were started together must not err together: between two scrapes all of it would be missed at once.
+    offset: u64,
     counted: Arc<Counted>,
 }
 
@@ -44,6 +46,7 @@ impl Work {
         Self {
             takes: if version == SLOWER_RELEASE { SLOWER } else { TAKES },
             errs: version == ERRING_RELEASE,
+            offset: rand::random_range(0..ERRS_ONE_IN),
             counted: Arc::default(),
         }
     }
@@ -61,7 +64,7 @@ async fn work(State(work): State<Work>) -> StatusCode {
     let number = work.counted.begun.fetch_add(1, Ordering::Relaxed) + 1;
     let jitter = Duration::from_millis(number * 7 % (2 * JITTER_MS + 1));
     time::sleep(work.takes + jitter - Duration::from_millis(JITTER_MS)).await;
-    let went_wrong = work.errs && number.is_multiple_of(ERRS_ONE_IN);
+    let went_wrong = work.errs && (number + work.offset).is_multiple_of(ERRS_ONE_IN);
     let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     work.counted.micros.fetch_add(micros, Ordering::Relaxed);
     work.counted.errors.fetch_add(went_wrong.into(), Ordering::Relaxed);
