@@ -314,12 +314,7 @@ fn after(state: &State, record: &Record) -> Held {
     };
     let rollout = find(state, rollout)?;
     let run = run(rollout, host)?;
-    // Of what the host refused nothing was done: it stands elsewhere than was believed.
-    if run
-        .failure
-        .as_ref()
-        .is_some_and(|failure| failure.result == PhaseResult::Refused)
-    {
+    if was_refused(run) {
         return Ok(());
     }
     let origin = run.touched.as_ref().map(|touch| &touch.origin);
@@ -335,6 +330,13 @@ fn after(state: &State, record: &Record) -> Held {
     must(is_back, "10 rollback", || {
         format!("{host} is called rolled back; it stood {origin:?} and stands {stands:?}")
     })
+}
+
+/// Of what the host refused nothing was done: it stands elsewhere than was believed.
+fn was_refused(run: &Run) -> bool {
+    run.failure
+        .as_ref()
+        .is_some_and(|failure| failure.result == PhaseResult::Refused)
 }
 
 fn find<'a>(state: &'a State, id: &RolloutId) -> Result<&'a Rollout, Violation> {
@@ -378,7 +380,7 @@ fn ends(state: &State, rollout: &Rollout, outcome: Outcome) -> Held {
         must(run.current.is_none(), "13 liveness", || {
             format!("{} ends and {host} still runs {:?}", rollout.id, run.current)
         })?;
-        if outcome != Outcome::RolledBack || run.touched.is_none() {
+        if outcome != Outcome::RolledBack || run.touched.is_none() || was_refused(run) {
             continue;
         }
         let origin = run.touched.as_ref().and_then(|touch| touch.origin.release.as_ref());
