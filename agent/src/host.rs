@@ -153,10 +153,6 @@ impl Host {
         }
         let runs = settings.state_dir.join("runs");
         let store = settings.state_dir.join("store");
-        let checks = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0);
         let opened = Arc::new(Runs::open(runs.clone()).map_err(named(&runs))?);
         let credentials = Credentials::new(&settings, runs);
         credentials.sweep();
@@ -165,7 +161,7 @@ impl Host {
             credentials,
             files: Arc::default(),
             store: Store::open(store.clone(), settings.artifacts.clone()).map_err(named(&store))?,
-            client: client(checks)?,
+            client: client()?,
             meter: Arc::new(Meter::new([
                 ("state", settings.state_dir.clone()),
                 ("apps", settings.apps_dir.clone()),
@@ -363,8 +359,16 @@ fn plain(argv: Vec<String>) -> Run {
     }
 }
 
-/// With the system's roots; a host without any can still do plain http.
-fn client(builder: reqwest::ClientBuilder) -> io::Result<reqwest::Client> {
-    let without_roots = || reqwest::Client::builder().tls_certs_only([]).no_proxy().build();
-    builder.build().or_else(|_| without_roots()).map_err(io::Error::other)
+/// For probes: with the system's roots; a host without any can still do plain http.
+fn client() -> io::Result<reqwest::Client> {
+    let builder = || {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+    };
+    let with_roots = builder().build();
+    with_roots
+        .or_else(|_| builder().tls_certs_only([]).build())
+        .map_err(io::Error::other)
 }

@@ -17,3 +17,4 @@ pub mod samples;
 pub mod serve;
 pub mod sessions;
 pub mod source;
+mod web;

@@ -11,9 +11,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
 use tokio::time::sleep;
+
+use crate::web;
 
 /// How patient to be.
 #[derive(Debug, Clone, Copy)]
@@ -84,12 +86,7 @@ impl Webhook {
     /// # Errors
     /// [`Error::Setup`].
     pub fn new(patience: Patience) -> Result<Self, Error> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(patience.timeout)
-            .user_agent(concat!("echelon-coordinator/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::Setup(error.to_string()))?;
+        let client = web::client(patience.timeout).map_err(Error::Setup)?;
         Ok(Self { client, patience })
     }
 
@@ -138,20 +135,9 @@ impl Webhook {
                 status => Outcome::Refused(status),
             },
             // The URL is left out of the text: its path may hold a secret.
-            Err(error) => Outcome::Again(chain(&error.without_url())),
+            Err(error) => Outcome::Again(web::chain(&error.without_url())),
         }
     }
-}
-
-/// The error and what it came from.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

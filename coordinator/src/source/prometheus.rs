@@ -11,13 +11,14 @@
 use std::time::Duration;
 
 use echelon_proto::{Label, SourceName};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::sleep;
 
 use super::{
     Error, Samples, Window,
     answer::{self, cut},
 };
+use crate::web;
 
 /// 2,000 hosts with 600 samples each; the memory of a coordinator is for other things.
 const BODY_BYTES_MAX: usize = 32 << 20;
@@ -60,12 +61,7 @@ enum Fault {
 
 impl Prometheus {
     pub(super) fn new(name: SourceName, url: Url, patience: Patience) -> Result<Self, Error> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(patience.timeout)
-            .user_agent(concat!("echelon-coordinator/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::Setup(error.to_string()))?;
+        let client = web::client(patience.timeout).map_err(Error::Setup)?;
         Ok(Self {
             name,
             url,
@@ -111,7 +107,7 @@ impl Prometheus {
 
     async fn once(&self, url: Url) -> Result<Vec<u8>, Fault> {
         let sent = self.client.get(url).send().await;
-        let answer = sent.map_err(|error| Fault::Passing(chain(&error.without_url())))?;
+        let answer = sent.map_err(|error| Fault::Passing(cut(&web::chain(&error.without_url()))))?;
         let status = answer.status();
         let body = body(answer).await;
         if status.is_success() {
@@ -135,7 +131,7 @@ async fn body(mut answer: Response) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
     loop {
         let chunk = answer.chunk().await;
-        match chunk.map_err(|error| Fault::Passing(chain(&error.without_url())))? {
+        match chunk.map_err(|error| Fault::Passing(cut(&web::chain(&error.without_url()))))? {
             None => return Ok(body),
             Some(chunk) if body.len() + chunk.len() > BODY_BYTES_MAX => {
                 let why = format!(
@@ -147,15 +143,4 @@ async fn body(mut answer: Response) -> Result<Vec<u8>, Fault> {
             Some(chunk) => body.extend_from_slice(&chunk),
         }
     }
-}
-
-/// The error and what it came from.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    cut(&text)
 }

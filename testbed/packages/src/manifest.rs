@@ -35,6 +35,8 @@ pub struct Deb {
     pub maintainer: String,
     /// A few lines.
     pub extended_description: String,
+    /// Packages it can do without; both families call them the same.
+    pub recommends: Option<String>,
     /// From, to, mode.
     assets: Vec<[String; 3]>,
 }

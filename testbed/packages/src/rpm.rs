@@ -34,6 +34,9 @@ pub(crate) fn pack(built: &Built, product: Product, out: &Path) -> anyhow::Resul
         .release("1")
         .description(manifest.deb.extended_description.trim())
         .packager(&manifest.deb.maintainer);
+    if let Some(other) = &manifest.deb.recommends {
+        package.recommends(Dependency::any(other));
+    }
     for file in files.iter().filter(|file| !file.to.ends_with("/changelog.Debian.gz")) {
         add(&mut package, file).with_context(|| format!("{} cannot be packed", file.from.display()))?;
         if let Some(version) = file

@@ -211,6 +211,8 @@ fn an_rpm_holds_what_the_deb_holds_and_starts_nothing() {
         );
         let needs = ask("rpm", &["--query", "--package", "--requires"], made.rpm()).unwrap();
         assert!(needs.contains("libc.so.6(GLIBC_2."), "{needs}");
+        let recommends = ask("rpm", &["--query", "--package", "--recommends"], made.rpm()).unwrap();
+        assert_eq!(recommends.trim() == "ca-certificates", product != "cli", "{recommends}");
         let config = ask("rpm", &["--query", "--package", "--configfiles"], made.rpm()).unwrap();
         assert_eq!(config.trim().is_empty(), product == "cli", "{config}");
     }
