@@ -16,7 +16,7 @@ mod simulate;
 mod start;
 mod status;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use clap::CommandFactory as _;
 use echelon_proto::wire::control::control_client::ControlClient;
@@ -86,10 +86,11 @@ async fn online(verb: Online, session: Session<'_>) -> Outcome {
 /// What the command line, the environment and the file of contexts say together.
 fn context_of(global: &Global, console: &Console) -> Result<contexts::Context, Error> {
     let environment = console.environment();
-    let path = contexts::file(global.config.as_deref(), environment)?;
-    let folder = path.parent().unwrap_or(&path);
+    let path = contexts::file(global.config.as_deref(), environment);
+    let known = path.as_deref().map(contexts::Contexts::read).transpose()?;
+    let folder = path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let named = global.context.as_ref().or_else(|| environment.get("ECHELON_CONTEXT"));
-    let chosen = contexts::Contexts::read(&path)?.choose(named.map(String::as_str))?;
+    let chosen = known.unwrap_or_default().choose(named.map(String::as_str))?;
     Ok(global
         .flags()
         .or(contexts::Context::of_environment(environment))

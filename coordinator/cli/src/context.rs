@@ -156,22 +156,16 @@ impl Contexts {
     }
 }
 
-/// Where the file is: as told, `$ECHELON_CONFIG`, `$XDG_CONFIG_HOME/echelon/config.toml`, or under `~/.config`.
-pub(crate) fn file(told: Option<&Path>, environment: &Environment) -> Result<PathBuf, Error> {
+/// Where the file is: as told, `$ECHELON_CONFIG`, `$XDG_CONFIG_HOME/echelon/config.toml`, or under `~/.config`. Who has no home,
+/// as what a timer or a build server starts, has no file either.
+pub(crate) fn file(told: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
     let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    if let Some(told) = told {
-        return Ok(told.into());
-    }
-    if let Some(path) = get("ECHELON_CONFIG") {
-        return Ok(path.into());
-    }
-    if let Some(folder) = get("XDG_CONFIG_HOME") {
-        return Ok(Path::new(folder).join("echelon/config.toml"));
-    }
-    let home = get("HOME").ok_or_else(|| {
-        Error::usage("there is no HOME to look for .config/echelon/config.toml in: give --config or set ECHELON_CONFIG")
-    })?;
-    Ok(Path::new(home).join(".config/echelon/config.toml"))
+    let in_folder = |folder: &String| Path::new(folder).join("echelon/config.toml");
+    let in_home = |home: &String| Path::new(home).join(".config/echelon/config.toml");
+    told.map(Path::to_path_buf)
+        .or_else(|| get("ECHELON_CONFIG").map(PathBuf::from))
+        .or_else(|| get("XDG_CONFIG_HOME").map(in_folder))
+        .or_else(|| get("HOME").map(in_home))
 }
 
 #[cfg(test)]
@@ -224,9 +218,10 @@ key = "/etc/echelon/ann.key"
     #[test]
     fn the_file_is_found_where_it_was_told_to_be() {
         let environment: Environment = [("HOME".to_owned(), "/people/ann".to_owned())].into();
-        let file = |told| file(told, &environment).unwrap();
-        assert_eq!(file(None), Path::new("/people/ann/.config/echelon/config.toml"));
-        assert_eq!(file(Some(Path::new("x.toml"))), Path::new("x.toml"));
+        let found = |told| file(told, &environment).unwrap();
+        assert_eq!(found(None), Path::new("/people/ann/.config/echelon/config.toml"));
+        assert_eq!(found(Some(Path::new("x.toml"))), Path::new("x.toml"));
+        assert_eq!(file(None, &Environment::new()), None);
     }
 
     #[test]

@@ -13,7 +13,9 @@ use crate::{
 };
 
 pub(super) fn run(verb: ContextVerb, global: &Global, console: &mut Console) -> Outcome {
-    let path = context::file(global.config.as_deref(), console.environment())?;
+    let path = context::file(global.config.as_deref(), console.environment()).ok_or_else(|| {
+        Error::usage("there is no HOME to look for .config/echelon/config.toml in: give --config or set ECHELON_CONFIG")
+    })?;
     match verb {
         ContextVerb::Show => show(&path, global, console),
         ContextVerb::Set { name } => set(&path, &name, global.flags(), console),
