@@ -50,8 +50,13 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
             known.since = now;
             known.version = hello.version.clone();
             known.facts = hello.facts.clone();
+            let before = known.labels.clone();
             known.tell(hello.labels.clone());
+            let is_labelled_anew = known.labels != before;
             known.standings = hello.standings.clone();
+            if is_labelled_anew {
+                told_anew(engine, host);
+            }
             engine.touch_all();
         }
         Record::HostDetached { host } => detach(engine, now, host),
@@ -90,7 +95,6 @@ fn joined(engine: &mut Engine, now: Time, token: &Digest, host: &HostId) {
     engine.state.hosts.insert_mut(host.clone(), joined);
 }
 
-/// What its watches ask may be made of its labels. (Nobody is labelled in the middle of a phase, so orders are not.)
 fn labelled(engine: &mut Engine, host: &HostId, labels: &BTreeMap<Label, Option<String>>) {
     let Some(known) = engine.state.hosts.get_mut(host) else {
         return;
@@ -98,11 +102,18 @@ fn labelled(engine: &mut Engine, host: &HostId, labels: &BTreeMap<Label, Option<
     for (label, given) in labels {
         known.assign(label, given.as_ref());
     }
+    told_anew(engine, host);
+    engine.touch_all();
+}
+
+/// What a host is told may be made of its labels. Its agent goes on with a phase that it has begun, and never runs the same
+/// attempt again.
+fn told_anew(engine: &mut Engine, host: &HostId) {
     let active: Vec<_> = engine.state.active.values().cloned().collect();
     for rollout in active {
+        engine.refresh(Key::Order(host.clone(), rollout.clone()));
         engine.refresh(Key::Watch(host.clone(), rollout));
     }
-    engine.touch_all();
 }
 
 /// What its probes said no longer counts: it must say it again when it is back.

@@ -95,6 +95,24 @@ fn nobody_is_labelled_in_the_middle_of_a_phase() {
 }
 
 #[test]
+fn a_host_that_comes_again_with_another_label_is_told_so_in_the_middle_of_a_phase() {
+    let mut world = World::new();
+    world.host("dc1", "h1");
+    world.release("1.0.0");
+    world.playbook(include_str!("../scenarios/rolling.yaml"), &[]);
+    let start = Command::StartRollout(world.start("1.0.0", "rolling"));
+    world.command("root", start).unwrap();
+    let install = world.orders().remove(0);
+    world.report(&install, PhaseResult::Done, Some(0));
+    let before = world.orders().remove(0);
+    world.attach_with("h1", BTreeMap::from([(name::<Label>("port"), "81".to_owned())]));
+    let now = world.orders().remove(0);
+    assert_eq!(before.fence, now.fence, "it is the same attempt");
+    assert_ne!(before, now);
+    world.check_replay();
+}
+
+#[test]
 fn what_is_asked_of_a_host_is_written_down_and_one_that_is_away_is_not_asked() {
     let mut world = World::new();
     world.host("dc1", "h1");
