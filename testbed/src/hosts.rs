@@ -3,8 +3,10 @@
 //! the outside: each host's systemd, its services' pages, its logs. Deliberately no part of a host is played.
 
 pub mod able;
+mod afar;
 mod event;
 mod figure;
+mod headquarters;
 mod machine;
 mod network;
 mod package;
@@ -134,6 +136,8 @@ async fn tell(scene: &mut Scene, arguments: &Arguments) -> anyhow::Result<()> {
     }
     scene.must_serve("1.1.0").await?;
     scene.must_be_apart().await?;
+    afar::ask(scene).await?;
+    headquarters::set_up(scene).await?;
     if arguments.events {
         screen::title(
             3,

@@ -27,6 +27,8 @@ const COMES_WITHIN: Duration = Duration::from_secs(120);
 /// A cut goes on for so long after the phase's end: the phase was a few seconds old when it began.
 const AFTER: Duration = Duration::from_secs(8);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Whether what the program leaves running does run. The brackets keep it from finding itself.
+const LOOK_FOR_IT: &str = "grep -lsa 'sleep.360[0]' /proc/[0-9]*/cmdline";
 /// On a host.
 const LOG: &str = "/var/lib/endurance.log";
 /// In this datacenter, which is cut off.
@@ -133,8 +135,11 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
         .cli(Person::Alice)
         .show_ends(&["report", id], 0, super::SHORT)
         .await?;
+    let words = ["rollout", "events", id, "--output", "ndjson"];
+    let events = scene.coordinator.cli(Person::Alice).must(&words).await?;
     for machine in &scene.machines {
         ran_once(machine)?;
+        left_nothing(machine, &events).await?;
         output_is_whole(scene, machine, id).await?;
         screen::good(format_args!(
             "{}: the program ran as it should and its output is whole",
@@ -257,6 +262,26 @@ fn ran_once(machine: &Machine) -> anyhow::Result<()> {
     // How far it came before the reboot is not known.
     let found: Vec<_> = if is_cut_short { without_first_try(&found) } else { found };
     ensure!(found == wanted, "on {} the program wrote {found:?}", machine.name);
+    Ok(())
+}
+
+/// What the program left running is named, and was ended; a reboot ends it unseen.
+async fn left_nothing(machine: &Machine, events: &str) -> anyhow::Result<()> {
+    let host = format!("\"{}\"", machine.name);
+    let mut told = events.lines().filter(|event| event.contains(&host));
+    let is_named = told.any(|event| event.contains("left running: ") && event.contains("sleep"));
+    ensure!(
+        is_named || Event::of(machine) == Event::RebootedEarly,
+        "what the program left running on {} is named nowhere:\n{events}",
+        machine.name
+    );
+    let found = machine.ask_with(&["sh", "-c", LOOK_FOR_IT]).await?;
+    ensure!(
+        !found.out.contains("/proc/"),
+        "on {} it still runs: {}",
+        machine.name,
+        found.out
+    );
     Ok(())
 }
 

@@ -119,7 +119,7 @@ impl Machine {
         command.arg("--target").arg(self.first()?.to_string());
         // Not its cgroups: what a person runs is not the host's own.
         command.args([
-            "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "env", "-i", PATH,
+            "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wdns=/", "env", "-i", PATH,
         ]);
         Ok(command)
     }

@@ -20,30 +20,47 @@ use crate::{
 const WITHIN: Duration = Duration::from_secs(1800);
 /// The crate and program that makes packages.
 pub(super) const MAKER: &str = "echelon-packages";
-const ON_HOST: &str = "/var/tmp/echelon-agent.deb";
+const ON_HOST: &str = "/var/tmp/echelon.deb";
 
 /// Makes it in this folder. The binary is that of the profile, which is built when it is not the testbed's own.
 pub(super) async fn make(binaries: &Binaries, profile: Option<&str>, out: &Path) -> anyhow::Result<PathBuf> {
-    let own = if binaries.profile == "debug" {
+    screen::note("the agent's package is made ...");
+    let profile = profile.filter(|profile| *profile != own(binaries));
+    let made = pack(binaries, profile, &["--only", "agent"], out).await?;
+    made.into_iter().next().context("`cargo packages` makes no package")
+}
+
+/// Those of coordinator and command, of the testbed's own profile.
+pub(super) async fn make_others(binaries: &Binaries, out: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    screen::note("the packages of coordinator and command are made ...");
+    pack(binaries, None, &["--only", "coordinator", "--only", "cli"], out).await
+}
+
+/// As cargo takes it.
+fn own(binaries: &Binaries) -> &str {
+    if binaries.profile == "debug" {
         "dev"
     } else {
         &binaries.profile
-    };
+    }
+}
+
+/// Another profile than the testbed's own is built first.
+async fn pack(binaries: &Binaries, other: Option<&str>, products: &[&str], out: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let folder = binaries.testbed.parent().unwrap_or(Path::new("."));
     let mut packages = Command::new(folder.join(MAKER));
-    packages.args(["--only", "agent", "--format", "deb", "--out"]).arg(out);
-    packages.args(["--profile", profile.unwrap_or(own)]);
-    if profile.is_none_or(|profile| profile == own) {
+    packages.args(products).args(["--format", "deb", "--out"]).arg(out);
+    packages.args(["--profile", other.unwrap_or(own(binaries))]);
+    if other.is_none() {
         packages.arg("--no-build");
     }
     packages.env("CARGO_TARGET_DIR", target()?);
-    screen::note("the agent's package is made ...");
     let said = tool::must(packages, "", WITHIN).await.context("no package")?;
-    let file = PathBuf::from(said.lines().last().unwrap_or_default());
-    if !file.is_file() {
+    let files: Vec<_> = said.lines().map(PathBuf::from).filter(|file| file.is_file()).collect();
+    if files.is_empty() {
         bail!("`cargo packages` says {said:?}, which is no file");
     }
-    Ok(file)
+    Ok(files)
 }
 
 /// Puts it on a host, also over an earlier one.

@@ -221,12 +221,17 @@ impl Scene {
         Ok(())
     }
 
+    /// A folder of the run's own.
+    pub(super) fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
+        self.place.folder(name)
+    }
+
     /// The last words of those who may know why something went wrong.
     pub(super) async fn confess(&self) {
         for machine in &self.machines {
             screen::note(format_args!("{}:", machine.name));
             let journal = machine
-                .ask("journalctl --no-pager --lines=8 --output=cat --unit=echelon-agent")
+                .ask("journalctl --no-pager --lines=20 --output=cat --unit=echelon-*")
                 .await;
             for line in journal.map_or_else(|_| machine.last_words(), |said| said.out).lines() {
                 screen::note(format_args!("   {line}"));

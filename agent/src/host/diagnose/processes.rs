@@ -1,6 +1,6 @@
 //! What runs of an app: processes whose program, working folder or command line is in the app's folder, and those that a phase
-//! of the app has started. As the kernel tells it, which tells an agent in its unit only the command line of processes that may
-//! do more than it. One that ends meanwhile is left out. Deliberately no signals.
+//! of the app has started. As the kernel tells it, which tells an agent that is not root only the command line of processes of
+//! others. One that ends meanwhile is left out. Deliberately no signals.
 
 use std::{
     fs,
