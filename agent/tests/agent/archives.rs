@@ -259,7 +259,7 @@ async fn no_archive_makes_the_agent_itself_large() {
         };
         let installs = wire::Artifact {
             verb: wire::ArtifactVerb::Install.into(),
-            keep: 0,
+            keep: None,
         };
         let order = wire::Order {
             release: Some(release),

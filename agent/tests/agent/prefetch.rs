@@ -84,7 +84,7 @@ async fn what_was_prefetched_is_installed_without_its_server() {
 
     let installs = Artifact {
         verb: ArtifactVerb::Install.into(),
-        keep: 0,
+        keep: None,
     };
     let order = Order {
         release: Some(wanted.clone()),

@@ -155,7 +155,7 @@ fn action(doing: &Action<String>) -> wire::Action {
         }),
         Action::Artifact { verb, release: _, keep } => Kind::Artifact(wire::Artifact {
             verb: artifact_verb(*verb).into(),
-            keep: keep.unwrap_or(0),
+            keep: *keep,
         }),
         Action::Poll(poll) => Kind::Poll(Box::new(wire::Poll {
             ask: Some(Box::new(action(&poll.ask))),

@@ -47,7 +47,7 @@ pub(super) fn action_in(action: Option<wire::Action>) -> Result<order::Action, S
         }),
         Kind::Artifact(artifact) => order::Action::Artifact(order::Artifact {
             verb: artifact_verb(artifact.verb())?,
-            keep: (artifact.keep > 0).then_some(artifact.keep),
+            keep: artifact.keep,
         }),
         Kind::Poll(poll) => order::Action::Poll(poll_in(*poll)?),
         Kind::File(file) => order::Action::File(file_in(file)?),
