@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::{App, Digest, Fence, Time};
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +166,8 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
     let fresh = PathBuf::from(fresh);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    failpoint::pass(&name, "begun");
     // A file left by a crash may have other rights.
     match fs::remove_file(&fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -177,14 +180,19 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
             .mode(mode)
             .open(&fresh)?;
         file.write_all(content)?;
+        failpoint::pass(&name, "written");
         file.sync_all()?;
+        failpoint::pass(&name, "synced");
         fs::rename(&fresh, path)
     };
     // Half a file on a full disk would only take room from others.
     put().inspect_err(|_| {
         let _ = fs::remove_file(&fresh);
     })?;
-    sync_folder(folder)
+    failpoint::pass(&name, "renamed");
+    sync_folder(folder)?;
+    failpoint::pass(&name, "kept");
+    Ok(())
 }
 
 /// Makes names made or taken away in a folder durable.

@@ -18,6 +18,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::{Fence, HostId, Label, Time};
 use futures::FutureExt as _;
 use tokio::{
@@ -191,7 +192,10 @@ impl<E: Executor> Agent<E> {
         for effect in self.machine.effects() {
             match effect {
                 Effect::Start(work) => self.start(work),
-                Effect::Report(report) => reports.push(*report),
+                Effect::Report(report) => {
+                    failpoint::pass("report", "due");
+                    reports.push(*report);
+                }
             }
         }
         reports

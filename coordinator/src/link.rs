@@ -12,6 +12,7 @@ mod output;
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use echelon_engine::Event;
+use echelon_failpoint as failpoint;
 use echelon_proto::{
     Digest, HostId, Time, limits,
     wire::{
@@ -183,7 +184,9 @@ impl link_server::Link for Link {
             host: host.clone(),
             token,
         };
+        failpoint::pass("join", "signed");
         self.inbox.ask(joining).await.map_err(|unmet| status::of(&unmet))?;
+        failpoint::pass("join", "kept");
         let certificate = signed.ok_or_else(|| Status::unavailable("the token became known just now; try again"))?;
         tracing::info!(%host, "joined");
         Ok(self.joined(certificate))
@@ -268,7 +271,10 @@ impl Talk {
         let session = self.guard.session().clone();
         loop {
             match session.poll() {
-                Ok(Some(item)) => return Ok(Some((self.message(&item), self))),
+                Ok(Some(item)) => {
+                    failpoint::pass(item.name(), "due");
+                    return Ok(Some((self.message(&item), self)));
+                }
                 Ok(None) => {}
                 Err(closed) => return Err(ended(closed)),
             }
@@ -314,6 +320,7 @@ impl Talk {
             }
             Some(Body::Hello(_)) => return Err(Status::invalid_argument("a second Hello in one session")),
             Some(Body::Report(report)) => {
+                failpoint::pass("report", "heard");
                 let sequence = report.sequence;
                 (hear::report(session.host(), report)?, Some(sequence))
             }

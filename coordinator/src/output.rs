@@ -21,6 +21,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::{Fence, HostId, PhaseName, RolloutId, limits::OUTPUT_BYTES_MAX};
 use tokio::sync::watch;
 
@@ -122,6 +123,7 @@ impl Output {
                 self.room().give_back(&fence.rollout, taken.saturating_sub(reached));
             }
             written?;
+            failpoint::pass("output", "written");
             self.changes.send_modify(|count| *count += 1);
         }
         Ok(end.max(held))

@@ -67,6 +67,7 @@ pub struct Coordinator {
     people_folder: PathBuf,
     words: PathBuf,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     /// Where agents connect.
     pub agents: SocketAddr,
     /// Where people connect.
@@ -88,6 +89,7 @@ impl Coordinator {
             binaries: binaries.clone(),
             words: folder.join("coordinator.log"),
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            environment: Vec::new(),
             data,
             people_folder,
             agents,
@@ -104,6 +106,13 @@ impl Coordinator {
         Ok(coordinator)
     }
 
+    /// `serve` is started with these variables, too.
+    #[must_use]
+    pub fn with_environment(mut self, environment: &[(String, String)]) -> Self {
+        self.environment.extend_from_slice(environment);
+        self
+    }
+
     /// Starts it and waits until it answers people.
     ///
     /// # Errors
@@ -111,6 +120,7 @@ impl Coordinator {
     pub async fn serve(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.binaries.coordinator);
         command.arg("serve").arg("--data").arg(&self.data).args(&self.flags);
+        command.envs(self.environment.iter().cloned());
         command.arg("--listen-agents").arg(self.agents.to_string());
         command.arg("--listen-people").arg(self.people.to_string());
         self.process = Some(Process::start("the coordinator", command, &self.words)?);
@@ -137,6 +147,14 @@ impl Coordinator {
             .list_rollouts(client::ask(ListRolloutsRequest::default()))
             .await
             .is_ok()
+    }
+
+    /// Whether it was started and has ended by itself.
+    ///
+    /// # Errors
+    /// It cannot be asked for.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        self.process.as_mut().map_or(Ok(false), Process::has_ended)
     }
 
     /// `kill -9`.

@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -29,6 +31,7 @@ pub struct Host {
     pub port: u16,
     root: PathBuf,
     agent: PathBuf,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -51,15 +54,27 @@ impl Host {
             coordinator.agents,
             coordinator.ca()
         );
-        std::fs::write(root.join("agent.toml"), config)?;
+        let mut file = File::create(root.join("agent.toml"))?;
+        file.write_all(config.as_bytes())?;
+        // An administrator's file was there long before anything happens to the host.
+        file.sync_all()?;
+        File::open(&root)?.sync_all()?;
         Ok(Self {
             name: name.to_owned(),
             datacenter: datacenter.to_owned(),
             port,
             root,
             agent: binaries.agent.clone(),
+            environment: Vec::new(),
             process: None,
         })
+    }
+
+    /// The agent is started with these variables, too.
+    #[must_use]
+    pub fn with_environment(mut self, environment: &[(String, String)]) -> Self {
+        self.environment.extend_from_slice(environment);
+        self
     }
 
     /// Makes a one-time token with the real command line (as an admin) and joins with it. Gives the token.
@@ -104,6 +119,7 @@ impl Host {
             .arg(verb)
             .arg("--config")
             .arg(self.root.join("agent.toml"))
+            .envs(self.environment.iter().cloned())
             .kill_on_drop(true);
         command
     }
@@ -120,6 +136,14 @@ impl Host {
             &words,
         )?);
         Ok(())
+    }
+
+    /// Whether the agent was started and has ended by itself.
+    ///
+    /// # Errors
+    /// It cannot be asked for.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        self.process.as_mut().map_or(Ok(false), Process::has_ended)
     }
 
     /// `kill -9` of the agent; what it runs goes on.

@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod canary;
 pub mod cli;
 pub mod coordinator;
+pub mod crash;
 pub mod demo;
 pub mod fleet;
 pub mod fuzz;

@@ -3,7 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use echelon_testbed::{bench, canary, demo, fleet, fuzz, hosts, judge, reaper::Reaper, sample, screen, sim, verify};
+use echelon_testbed::{
+    bench, canary,
+    crash::{self, power},
+    demo, fleet, fuzz, hosts, judge,
+    reaper::Reaper,
+    sample, screen, sim, verify,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -38,6 +44,10 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// The whole ring in made-up time, seed after seed: anything may fail, and what must hold is asked after every event
     Sim(sim::Arguments),
+    /// Real processes, each killed at every place where it could matter, and what must hold then
+    Crash(crash::Arguments),
+    /// Disks that lose their power in the middle of rollouts, with all that was not made durable; takes root
+    Power(power::Arguments),
     /// What led to a violation that `sim` found, told again
     Replay(sim::ReplayArguments),
     /// The service that the demo rolls out; not for people
@@ -81,6 +91,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Canary(arguments) => canary::run(&arguments).await,
         Command::Fuzz(arguments) => fuzz::run(&arguments).await,
+        Command::Crash(arguments) => crash::run(&arguments).await,
+        Command::Power(arguments) => power::run(&arguments).await,
         Command::Sim(arguments) => sim::run(&arguments).await,
         Command::Replay(arguments) => sim::replay(&arguments).await,
         Command::Judge(_) | Command::SampleService(_) => Ok(ExitCode::SUCCESS),

@@ -61,6 +61,14 @@ impl Process {
         self.child.id().with_context(|| format!("{} has ended", self.name))
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// It cannot be asked for.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Fails when it has ended, with its last words.
     ///
     /// # Errors

@@ -60,6 +60,10 @@ pub enum Step {
     DemoMachines,
     /// Real hosts under systemd in four datacenters: a rollout, and agents, hosts and lines that fail in the middle of a phase
     Hosts,
+    /// Real coordinator and agents, each killed once at every place where it could matter
+    Crash,
+    /// Twenty disks of coordinators and agents that lose their power in the middle of rollouts
+    Power,
     /// The judge of canaries against SciPy, and its bench with a few canaries
     Judge,
     /// A canary gate over a real Prometheus that scrapes real services; only when it is named
@@ -156,6 +160,8 @@ impl Step {
             Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
             Self::DemoMachines => "The demo with other machines: glu's, Edge's, and one of one's own",
             Self::Hosts => "Real hosts, and what happens to them in the middle of a phase",
+            Self::Crash => "Killed at every place where it could matter",
+            Self::Power => "Power cuts",
             Self::Judge => "The judge of canaries",
             Self::Canary => "A canary gate over a real Prometheus",
             Self::Clients => "A Python client, as a Jenkins job",
@@ -223,6 +229,9 @@ impl Step {
             // As root it must be able to; what it lacks is then said by the story itself, and is a failure.
             Self::Hosts if !hosts::able::is_root() => Ok(Found::left_out("left out: it takes root")),
             Self::Hosts => story(&name, &["hosts", "--events"], room).await,
+            Self::Crash => story(&name, &["crash", "--passings", "1"], room).await,
+            Self::Power if !hosts::able::is_root() => Ok(Found::left_out("left out: it takes root")),
+            Self::Power => story(&name, &["power", "--cuts", "20"], room).await,
             Self::Judge => judge::look(&name, room).await,
             Self::Canary => story(&name, &["canary"], room).await,
             Self::Clients => clients::look(&name, room).await,

@@ -19,6 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -372,8 +373,10 @@ impl Store {
             let mut file = File::open(&from)?;
             let got = digest(&mut file)?;
             if got == wanted {
+                failpoint::pass("artifact", "written");
                 file.sync_all()?;
                 fs::rename(&from, &to)?;
+                failpoint::pass("artifact", "renamed");
             } else {
                 fs::remove_file(&from)?;
             }

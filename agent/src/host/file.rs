@@ -15,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::Digest;
 use nix::{
     errno::Errno,
@@ -268,6 +269,7 @@ impl Place {
     fn write(&self, wanted: &Wanted) -> Result<(), String> {
         let fresh = OsString::from(format!("{}{:016x}", self.fresh(), rand::random::<u64>()));
         let put = self.make(&fresh, wanted).and_then(|()| {
+            failpoint::pass("file", "synced");
             let renamed = renameat(&self.folder, fresh.as_os_str(), &self.folder, self.name.as_os_str());
             renamed.map_err(|errno| self.trouble(errno.desc()))
         });
@@ -275,6 +277,7 @@ impl Place {
             let _ = unlinkat(&self.folder, fresh.as_os_str(), UnlinkatFlags::NoRemoveDir);
             return Err(format!("{why}; what stood there still stands"));
         }
+        failpoint::pass("file", "renamed");
         self.folder.sync_all().map_err(|error| self.trouble(error))
     }
 

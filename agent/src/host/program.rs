@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::Fence;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -235,8 +236,11 @@ impl Program {
             .stdin(Stdio::from(lock))
             .stdout(Stdio::null())
             .stderr(words);
+        failpoint::pass("supervisor", "due");
         // The lock now lives with the supervisor; this side's copy of it goes with the command.
-        command.spawn().map(Some)
+        let supervisor = command.spawn()?;
+        failpoint::pass("supervisor", "started");
+        Ok(Some(supervisor))
     }
 
     async fn wait(&self, mut child: Option<Child>) -> End {

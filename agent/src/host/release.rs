@@ -10,6 +10,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::{Digest, ReleaseName};
 use nix::unistd::syncfs;
 use serde::{Deserialize, Serialize};
@@ -143,7 +144,9 @@ impl Releases {
         fs::set_permissions(fresh, fs::Permissions::from_mode(0o755))?;
         // One call for a tree of any size; it reports what could not be written.
         syncfs(File::open(fresh)?)?;
+        failpoint::pass("release", "synced");
         fs::rename(fresh, folder)?;
+        failpoint::pass("release", "renamed");
         sync_folder(&self.app.join("releases"))
     }
 
@@ -159,7 +162,9 @@ impl Releases {
         let swap = || {
             let fresh = self.scrap()?.join("current");
             symlink(Path::new("releases").join(name.as_str()), &fresh)?;
+            failpoint::pass("current", "made");
             fs::rename(&fresh, &current)?;
+            failpoint::pass("current", "renamed");
             sync_folder(&self.app)
         };
         let swapped = swap().map_err(|error| self.disk(error));
@@ -221,6 +226,7 @@ impl Releases {
         }
         let scrap = self.scrap()?;
         fs::rename(folder, scrap.join("gone"))?;
+        failpoint::pass("release", "gone");
         fs::remove_dir_all(scrap)
     }
 

@@ -27,6 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::limits::{LEFTOVERS_MAX, OUTPUT_BYTES_MAX};
 use nix::{
     errno::Errno,
@@ -147,9 +148,11 @@ fn start(dir: &Path, spec: &Spec, room: Room) -> Result<Started, String> {
     if let Some(account) = account {
         account.take_on(&mut command);
     }
+    failpoint::pass("program", "due");
     let child = command
         .spawn()
         .map_err(|error| format!("{name:?} cannot be started: {error}"))?;
+    failpoint::pass("program", "started");
     Ok(Started {
         child,
         pump,
@@ -178,6 +181,7 @@ fn follow(dir: &Path, spec: &Spec, mut started: Started) -> Exit {
     }
     // Waited for only now: until here its number could not be given to another process.
     let status = started.child.wait();
+    failpoint::pass("program", "ended");
     if let Some(pump) = started.pump {
         pump.finish();
     }

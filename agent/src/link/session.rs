@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::{
     limits::MESSAGE_BYTES_MAX,
     wire::link::{
@@ -162,6 +163,7 @@ impl Session {
                         return self.broken("the stream is closed");
                     };
                     permit.send(message);
+                    failpoint::pass("message", "sent");
                     self.spoke = Instant::now();
                 }
                 said = inbound.message() => match said {
@@ -221,7 +223,10 @@ impl Session {
                 self.welcome(agent, welcome.heartbeat_ms);
                 Input::Term(welcome.term)
             }
-            Some(Said::Ack(ack)) => Input::Acked(ack.sequence),
+            Some(Said::Ack(ack)) => {
+                failpoint::pass("acknowledgement", "heard");
+                Input::Acked(ack.sequence)
+            }
             Some(Said::Order(order)) => match wire::order_in(order) {
                 Ok(input) => input,
                 Err(why) => return tracing::error!(why, "an order without a fence or an app is dropped"),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use echelon_engine::{Config, Event, State};
+use echelon_failpoint as failpoint;
 use echelon_proto::Time;
 use tokio::{
     runtime::Handle,
@@ -191,9 +192,11 @@ impl<R: FnMut(Vec<Change>)> Loop<R> {
         let changes = self.driver.take_changes();
         if !changes.is_empty() {
             (self.runners)(changes);
+            failpoint::pass("change", "handed on");
         }
         for (then, answer) in turn.answers {
             then(answer.map_err(Unmet::Refused));
+            failpoint::pass("answer", "given");
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use echelon_failpoint as failpoint;
 use nix::fcntl::Flock;
 use sled::{Batch, Db, IVec};
 
@@ -244,9 +245,13 @@ impl SledStore {
         }
         self.db.apply_batch(batch).map_err(database("write a snapshot"))?;
         // The pieces first, then what makes them current: between the two a crash leaves the old snapshot.
+        failpoint::pass("snapshot", "written");
         self.barrier()?;
+        failpoint::pass("snapshot", "synced");
         self.put(SNAPSHOT_NOW, &pointer.encode())?;
+        failpoint::pass("snapshot", "named");
         self.barrier()?;
+        failpoint::pass("snapshot", "kept");
         self.snapshot = Some(pointer);
         self.remove(&[SNAPSHOT], &snapshot_key(pointer.generation, 0))
     }
@@ -257,7 +262,9 @@ impl Store for SledStore {
         self.write(|store| {
             let term = store.number(TERM)?.unwrap_or(0) + 1;
             store.put(TERM, &term.to_be_bytes())?;
+            failpoint::pass("term", "written");
             store.barrier()?;
+            failpoint::pass("term", "kept");
             store.term = Some(term);
             Ok(term)
         })
@@ -275,7 +282,9 @@ impl Store for SledStore {
                     batch.insert(&key, encode(&key, pieces, store.committed, part));
                 }
             }
+            failpoint::pass("entry", "due");
             store.db.apply_batch(batch).map_err(database("append"))?;
+            failpoint::pass("entry", "written");
             store.last += entries.len() as u64;
             Ok(())
         })
@@ -287,6 +296,7 @@ impl Store for SledStore {
         }
         self.write(|store| {
             store.barrier()?;
+            failpoint::pass("entry", "kept");
             store.committed = store.last;
             Ok(())
         })

@@ -10,6 +10,7 @@ use echelon_engine::{
     Event,
     effect::{Effect, Key, Notification},
 };
+use echelon_failpoint as failpoint;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync;
 
@@ -95,6 +96,7 @@ impl Notify {
                 delivered = false;
             }
         }
+        failpoint::pass("notice", "told");
         self.inbox
             .post(Event::NotificationSettled { number, delivered }, Box::new(drop))
             .await;

@@ -48,6 +48,23 @@ pub enum Item {
     Heartbeat,
 }
 
+impl Item {
+    /// What kind it is.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Welcome { .. } => "welcome",
+            Self::Owed(_) => "owed",
+            Self::Prefetch(_) => "prefetch",
+            Self::Ask(..) => "ask",
+            Self::NoMore(_) => "no more",
+            Self::Unwatch(_) => "unwatch",
+            Self::Ack(_) => "acknowledgement",
+            Self::Heartbeat => "heartbeat",
+        }
+    }
+}
+
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {

@@ -60,6 +60,11 @@ const NEEDS: &[Need] = &[
         why: "canary gates are judged by what a real one has scraped",
     },
     Need {
+        package: "btrfs-progs",
+        sign: Sign::Program("btrfs"),
+        why: "a power cut is a copy of a disk by reference",
+    },
+    Need {
         package: "graphviz",
         sign: Sign::Program("dot"),
         why: "the command's tests let it draw a playbook",

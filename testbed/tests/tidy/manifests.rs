@@ -9,8 +9,9 @@ use super::{offence::Offence, tree};
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Of ours, what each crate may see. Who is not named may be seen by nobody.
-const SEES: [(&str, &[&str]); 14] = [
+const SEES: [(&str, &[&str]); 15] = [
     ("echelon-proto", &[]),
+    ("echelon-failpoint", &[]),
     // Conditions are evaluated by the engine and by agents, which must not come to different answers.
     ("echelon-condition", &[]),
     ("echelon-playbooks", &["echelon-condition", "echelon-proto"]),
@@ -30,6 +31,7 @@ const SEES: [(&str, &[&str]); 14] = [
         "echelon-coordinator",
         &[
             "echelon-engine",
+            "echelon-failpoint",
             "echelon-judge",
             "echelon-playbooks",
             "echelon-proto",
@@ -47,7 +49,10 @@ const SEES: [(&str, &[&str]); 14] = [
             "echelon-shape",
         ],
     ),
-    ("echelon-agent", &["echelon-condition", "echelon-proto"]),
+    (
+        "echelon-agent",
+        &["echelon-condition", "echelon-failpoint", "echelon-proto"],
+    ),
     // Their manuals are made of their command lines.
     (
         "echelon-packages",
