@@ -20,8 +20,8 @@
 //! haproxy = ["unix:/run/haproxy/admin.sock", "10.0.0.5:9999"]  # runtime APIs, `level admin`; each is told
 //!
 //! [[sources]]
-//! name = "prometheus"                    # as canary gates call it
-//! kind = "prometheus"
+//! name = "prometheus"                    # as canary gates call it; `agents` is what agents measure, and always there
+//! kind = "prometheus"                    # or "graphite"
 //! url = "http://10.0.0.7:9090"
 //! ```
 
@@ -38,7 +38,7 @@ use echelon_proto::{SourceName, Span};
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::balancer::Address;
+use crate::{balancer::Address, source::is_taken};
 
 /// A config that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,8 @@ pub struct SourceConfig {
 pub enum SourceKind {
     /// Range queries of Prometheus.
     Prometheus,
+    /// Graphite's render API.
+    Graphite,
 }
 
 /// The whole config.
@@ -317,6 +319,10 @@ impl Config {
                     &source.name,
                     "it is there twice; call one of them otherwise",
                 );
+            }
+            if is_taken(&source.name) {
+                let mend = "that is what agents measure, which is always there; call it otherwise";
+                return wrong("sources.name", &source.name, mend);
             }
             if !matches!(source.url.scheme(), "http" | "https") {
                 return wrong("sources.url", &source.url.scheme(), "make it an http or https URL");

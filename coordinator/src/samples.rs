@@ -3,7 +3,7 @@
 //! nobody behind has to ask: no numbers that are none, nothing from the future, nothing twice. Deliberately no judgement.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -25,6 +25,8 @@ const APART_MIN: Span = Span(500);
 /// The windows of all hosts.
 #[derive(Debug, Default)]
 pub struct Samples {
+    /// Nothing is known of the time before.
+    began: Time,
     hosts: Mutex<HashMap<HostId, Window>>,
 }
 
@@ -44,6 +46,21 @@ struct Window {
 }
 
 impl Samples {
+    /// Nothing yet: from now on.
+    #[must_use]
+    pub fn new(now: Time) -> Self {
+        Self {
+            began: now,
+            hosts: Mutex::default(),
+        }
+    }
+
+    /// Since when they are taken.
+    #[must_use]
+    pub fn began(&self) -> Time {
+        self.began
+    }
+
     /// Takes what an agent says. What cannot be true, and what is too much, is dropped.
     pub fn take(&self, host: &HostId, at: Time, values: impl IntoIterator<Item = (String, f64)>, now: Time) {
         if at > now + AHEAD_MAX || at + WINDOW < now {
@@ -73,6 +90,31 @@ impl Samples {
             (name.clone(), points)
         });
         points.filter(|(_, points)| !points.is_empty()).collect()
+    }
+
+    /// The points of one series of every host that has any since then, oldest first.
+    #[must_use]
+    pub fn series(&self, name: &str, since: Time) -> BTreeMap<HostId, Vec<Point>> {
+        let hosts = self.lock();
+        let points = hosts.iter().filter_map(|(host, window)| {
+            let points: Vec<_> = window
+                .series
+                .get(name)?
+                .iter()
+                .copied()
+                .filter(|point| point.at >= since)
+                .collect();
+            (!points.is_empty()).then(|| (host.clone(), points))
+        });
+        points.collect()
+    }
+
+    /// Names of series that any host has, at most so many, in their order.
+    #[must_use]
+    pub fn names(&self, max: usize) -> Vec<String> {
+        let hosts = self.lock();
+        let names: BTreeSet<&String> = hosts.values().flat_map(|window| window.series.keys()).collect();
+        names.into_iter().take(max).cloned().collect()
     }
 
     /// The newest of each series that was measured lately, by name.

@@ -31,6 +31,7 @@ use crate::{
         prefetch::Prefetch,
         webhook::{self, Patience, Webhook},
     },
+    samples::Samples,
     sessions::Sessions,
     source::{self, Sources},
 };
@@ -109,6 +110,7 @@ struct House {
     outputs: Arc<Output>,
     decisions: Arc<Decisions>,
     authority: Arc<Authority>,
+    samples: Arc<Samples>,
     background: JoinSet<()>,
 }
 
@@ -137,7 +139,8 @@ impl House {
             Webhook::new(Patience::default())?,
             inbox.clone(),
         );
-        let sources = Sources::new(&config.sources, source::Patience::default())?;
+        let samples = Arc::new(Samples::new(wall()));
+        let sources = Sources::new(&config.sources, source::Patience::default(), samples.clone())?;
         let canaries = Canaries::new(sources, decisions.clone(), inbox.clone());
         let mut background = JoinSet::new();
         background.spawn(sessions.clone().sweep());
@@ -159,6 +162,7 @@ impl House {
             outputs,
             decisions,
             authority,
+            samples,
             background,
         })
     }
@@ -181,12 +185,13 @@ impl House {
             outputs,
             decisions,
             authority,
+            samples,
             mut background,
         } = self;
         let Running { reader, mut ended, .. } = running;
         let (stopping, is_stopping) = watch::channel(false);
         let hands = Hands {
-            samples: Arc::default(),
+            samples,
             prefetch: Prefetch::new(sessions.clone()),
             asks: Asks::new(sessions.clone()),
         };

@@ -1,10 +1,14 @@
-//! Where samples come from: servers of metrics, by the names that playbooks use. Asked for one series a host over a window;
+//! Where samples come from: servers of metrics by the names that playbooks use, and what agents measured. Asked for one series a host over a window;
 //! what the samples mean is the judge's to say.
 //!
 //! An answer is asked for once for all who want the same at the same time, and everything about it is bounded: time, tries,
 //! bytes, series. A source that is down, slow, wrong or endless is an [`Error`] that says so, and never a sample.
 
-mod answer;
+mod agents;
+mod bounds;
+mod client;
+mod graphite;
+mod interval;
 mod prometheus;
 
 use std::{
@@ -15,8 +19,14 @@ use std::{
 use echelon_proto::{Label, SourceName, Span, Time};
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::config::{SourceConfig, SourceKind};
-pub use prometheus::Patience;
+use crate::{
+    config::{SourceConfig, SourceKind},
+    samples,
+};
+pub use agents::{AGENTS, is_taken};
+pub use client::Patience;
+use graphite::Graphite;
+pub use interval::Fold;
 use prometheus::Prometheus;
 
 /// Questions under way to one source. Its answers may have tens of megabytes each, and it has other readers.
@@ -34,7 +44,7 @@ pub type Samples = BTreeMap<String, Vec<Option<f64>>>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The configuration has no such source.
-    #[error("there is no source `{name}` in the coordinator's configuration; there {known}")]
+    #[error("there is no source `{name}` in the coordinator's configuration; there is {known}")]
     Unknown {
         /// As the playbook calls it.
         name: SourceName,
@@ -102,6 +112,8 @@ pub struct Question {
     pub label: Label,
     /// When.
     pub window: Window,
+    /// What stands for an interval of which the source has several values.
+    pub fold: Fold,
 }
 
 type Answer = Result<Arc<Samples>, Error>;
@@ -113,30 +125,49 @@ type Pending = Arc<OnceCell<Answer>>;
 #[derive(Debug)]
 pub struct Sources {
     by_name: BTreeMap<SourceName, Source>,
+    agents: Arc<samples::Samples>,
     kept: Mutex<Vec<(Question, Pending)>>,
 }
 
 #[derive(Debug)]
 struct Source {
-    server: Prometheus,
+    server: Server,
     under_way: Semaphore,
 }
 
+#[derive(Debug)]
+enum Server {
+    Prometheus(Prometheus),
+    Graphite(Graphite),
+}
+
+impl Server {
+    async fn ask(&self, question: &Question) -> Result<Samples, Error> {
+        match self {
+            Self::Prometheus(server) => server.ask(question).await,
+            Self::Graphite(server) => server.ask(question).await,
+        }
+    }
+}
+
 impl Sources {
-    /// As they are configured.
+    /// As they are configured, and what agents say, which is always there.
     ///
     /// # Errors
     /// [`Error::Setup`]
-    pub fn new(configs: &[SourceConfig], patience: Patience) -> Result<Self, Error> {
+    pub fn new(configs: &[SourceConfig], patience: Patience, agents: Arc<samples::Samples>) -> Result<Self, Error> {
         let source = |config: &SourceConfig| {
+            let (name, url) = (config.name.clone(), config.url.clone());
             let server = match config.kind {
-                SourceKind::Prometheus => Prometheus::new(config.name.clone(), config.url.clone(), patience)?,
+                SourceKind::Prometheus => Server::Prometheus(Prometheus::new(name, url, patience)?),
+                SourceKind::Graphite => Server::Graphite(Graphite::new(name, url, patience)?),
             };
             let under_way = Semaphore::new(UNDER_WAY_MAX);
             Ok((config.name.clone(), Source { server, under_way }))
         };
         Ok(Self {
             by_name: configs.iter().map(source).collect::<Result<_, _>>()?,
+            agents,
             kept: Mutex::default(),
         })
     }
@@ -176,19 +207,18 @@ impl Sources {
     }
 
     async fn fetch(&self, question: &Question) -> Answer {
+        if is_taken(&question.source) {
+            return agents::ask(&self.agents, question).map(Arc::new);
+        }
         let Some(source) = self.by_name.get(&question.source) else {
-            let names: Vec<_> = self.by_name.keys().map(ToString::to_string).collect();
-            let known = match names.as_slice() {
-                [] => "is none".to_owned(),
-                names => format!("are {}", names.join(", ")),
-            };
-            let name = question.source.clone();
+            let mut known: Vec<_> = self.by_name.keys().map(ToString::to_string).collect();
+            known.push(format!("`{AGENTS}`, which is what agents measure"));
+            let (name, known) = (question.source.clone(), known.join(", "));
             return Err(Error::Unknown { name, known });
         };
         // Nobody closes it, so there is always a place in the end.
         let _place = source.under_way.acquire().await;
-        let (query, label) = (&question.query, &question.label);
-        source.server.range(query, label, question.window).await.map(Arc::new)
+        source.server.ask(question).await.map(Arc::new)
     }
 }
 

@@ -144,8 +144,12 @@ fn a_fault_is_told_with_its_place_and_how_to_mend_it() {
             &["balancers.name is a", "twice"],
         ),
         (
-            "[[sources]]\nname = 'p'\nkind = 'graphite'\nurl = 'http://x'",
-            &["line 3", "graphite", "prometheus"],
+            "[[sources]]\nname = 'p'\nkind = 'influx'\nurl = 'http://x'",
+            &["line 3", "influx", "prometheus", "graphite"],
+        ),
+        (
+            "[[sources]]\nname = 'agents'\nkind = 'graphite'\nurl = 'http://x'",
+            &["sources.name is agents", "otherwise"],
         ),
         (
             "[[sources]]\nname = 'p'\nkind = 'prometheus'\nurl = 'ftp://u:secret@x'",

@@ -1,4 +1,8 @@
-//! A Prometheus that lies, is slow, does not end or is not there: each time one clear error within bounds, and no sample.
+//! A Prometheus that lies, is slow, does not end or is not there: each time one clear error within bounds, and no sample. The
+//! same of the other kinds is below.
+
+mod agents;
+mod graphite;
 
 use std::time::Duration;
 
@@ -19,6 +23,8 @@ enum Says {
     This(&'static str, String),
     /// Nothing.
     Silence,
+    /// A head that promises more than this body.
+    Half(String),
     /// A body that goes on as long as somebody reads.
     NoEnd,
 }
@@ -84,6 +90,10 @@ async fn answer(mut stream: TcpStream, says: Says, asked: mpsc::Sender<String>) 
             );
             let _ = stream.write_all((head + &body).as_bytes()).await;
         }
+        Says::Half(body) => {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len() + 1);
+            let _ = stream.write_all((head + &body).as_bytes()).await;
+        }
         Says::Silence => tokio::time::sleep(Duration::from_secs(60)).await,
         Says::NoEnd => {
             let _ = stream
@@ -95,9 +105,13 @@ async fn answer(mut stream: TcpStream, says: Says, asked: mpsc::Sender<String>) 
 }
 
 fn sources(url: &str, timeout: Duration) -> Sources {
+    of_kind(SourceKind::Prometheus, url, timeout)
+}
+
+fn of_kind(kind: SourceKind, url: &str, timeout: Duration) -> Sources {
     let config = SourceConfig {
         name: SourceName::new("prom").unwrap(),
-        kind: SourceKind::Prometheus,
+        kind,
         url: url.parse().unwrap(),
     };
     let patience = Patience {
@@ -105,7 +119,7 @@ fn sources(url: &str, timeout: Duration) -> Sources {
         tries: 3,
         wait: Duration::from_millis(2),
     };
-    Sources::new(&[config], patience).unwrap()
+    Sources::new(&[config], patience, Arc::default()).unwrap()
 }
 
 fn question() -> Question {
@@ -118,6 +132,7 @@ fn question() -> Question {
             step: Span::secs(60),
             count: 3,
         },
+        fold: Fold::Sum,
     }
 }
 
@@ -161,6 +176,9 @@ async fn what_passes_is_asked_again_and_a_refusal_is_not() {
     let server = server(vec![busy.clone(), busy.clone(), well]).await;
     let asked = sources(&server.url, Duration::from_secs(20)).ask(&question()).await;
     assert_eq!(asked.unwrap().len(), 1);
+    let half = Says::Half(r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.to_owned());
+    let said = error(vec![half]).await;
+    assert!(said.contains("3 tries failed"), "half an answer is none: {said}");
     let said = error(vec![busy]).await;
     assert!(said.contains("3 tries failed") && said.contains("503"), "{said}");
     let refused = r#"{"status":"error","errorType":"bad_data","error":"parse error: unexpected )"}"#;
@@ -204,12 +222,12 @@ async fn what_does_not_end_or_has_a_million_series_is_cut_off() {
     let said = error(vec![Says::NoEnd]).await;
     assert!(said.contains("longer than 32 MiB"), "{said}");
     let one = |at: usize| format!(r#"{{"metric":{{"instance":"{at}"}}}}"#);
-    let many: Vec<_> = (0..=answer::SERIES_MAX).map(one).collect();
+    let many: Vec<_> = (0..=bounds::SERIES_MAX).map(one).collect();
     let said = error(vec![series(&many.join(","))]).await;
     assert!(said.contains("more than 20000 series"), "{said}");
     let server = server(vec![series(&many[1..].join(","))]).await;
     let asked = sources(&server.url, Duration::from_secs(20)).ask(&question()).await;
-    assert_eq!(asked.unwrap().len(), answer::SERIES_MAX);
+    assert_eq!(asked.unwrap().len(), bounds::SERIES_MAX);
 }
 
 #[tokio::test]
@@ -254,12 +272,12 @@ async fn what_is_no_answer_says_what_is_wrong_with_it() {
 async fn a_source_that_is_not_configured_is_named_with_those_that_are() {
     let sources = sources("http://127.0.0.1:1", Duration::from_secs(1));
     let other = Question {
-        source: SourceName::new("graphite").unwrap(),
+        source: SourceName::new("other").unwrap(),
         ..question()
     };
     let said = sources.ask(&other).await.unwrap_err().to_string();
     assert!(
-        said.contains("no source `graphite`") && said.contains("there are prom"),
+        said.contains("no source `other`") && said.contains("there is prom, `agents`"),
         "{said}"
     );
 }

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
 use super::case::{Had, case};
-use crate::source::{Error, Question, Samples, Sources, Window};
+use crate::source::{Error, Fold, Question, Samples, Sources, Window};
 
 /// Of all questions of a look, tries included: the next one waits for it.
 const ASKED_WITHIN: Duration = Duration::from_secs(120);
@@ -88,6 +88,7 @@ async fn ask(sources: &Sources, of: &Comparison, metric: &Metric, window: Window
         query: query.to_owned(),
         label: of.canary.label.clone(),
         window,
+        fold: fold(&metric.kind),
     };
     let since = sources.ask(&question(&metric.query, window)).await?;
     let (mut past, mut all) = (None, None);
@@ -105,6 +106,15 @@ async fn ask(sources: &Sources, of: &Comparison, metric: &Metric, window: Window
         before: past,
         of: all,
     })
+}
+
+/// What several values within an interval come to.
+fn fold(kind: &MetricKind) -> Fold {
+    match kind {
+        MetricKind::Gauge | MetricKind::Guard { .. } => Fold::Mean,
+        MetricKind::Count | MetricKind::Ratio { .. } => Fold::Sum,
+        MetricKind::Latency => Fold::Newest,
+    }
 }
 
 struct Judged {

@@ -87,7 +87,7 @@ async fn source() -> (Sources, JoinHandle<()>) {
         kind: SourceKind::Prometheus,
         url,
     };
-    let sources = Sources::new(&[config], Patience::default()).unwrap();
+    let sources = Sources::new(&[config], Patience::default(), Arc::default()).unwrap();
     (sources, serving)
 }
 
@@ -190,7 +190,7 @@ async fn errors_and_bounds_are_judged_too() {
 
 #[tokio::test]
 async fn a_source_that_is_not_there_is_no_data_and_says_so() {
-    let sources = Sources::new(&[], Patience::default()).unwrap();
+    let sources = Sources::new(&[], Patience::default(), Arc::default()).unwrap();
     let comparison = Arc::new(comparison("slow: { kind: gauge, query: \"cpu:1.2\" }"));
     let Looked { look, kept } = look(&sources, &comparison, 20).await;
     assert_eq!(look.says, Says::NoData);

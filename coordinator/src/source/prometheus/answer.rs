@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, fmt};
 use echelon_proto::{Label, Time};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, IgnoredAny, SeqAccess, Visitor},
+    de::{self, Visitor},
 };
 
-use super::{Samples, Window};
-
-/// Ten times the hosts that one coordinator has. What gives more is not one series a host.
-pub(super) const SERIES_MAX: usize = 20_000;
+use super::super::{
+    Samples, Window,
+    bounds::{self, cut},
+};
 
 #[derive(Deserialize)]
 struct Answer {
@@ -26,7 +26,7 @@ struct Answer {
 struct Data {
     #[serde(rename = "resultType")]
     kind: String,
-    #[serde(deserialize_with = "bounded")]
+    #[serde(deserialize_with = "bounds::series")]
     result: Vec<Series>,
 }
 
@@ -96,15 +96,6 @@ pub(super) fn refusal(body: &[u8]) -> Option<String> {
     (!answer.error.is_empty()).then(|| cut(&answer.error))
 }
 
-/// As much of it as a line of people's holds.
-pub(super) fn cut(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match line.char_indices().nth(300) {
-        Some((at, _)) => format!("{}...", &line[..at]),
-        None => line,
-    }
-}
-
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     struct Number;
     impl Visitor<'_> for Number {
@@ -118,28 +109,4 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
         }
     }
     deserializer.deserialize_str(Number)
-}
-
-/// So many series and no more: what comes after is not even read.
-fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Series>, D::Error> {
-    struct Bounded;
-    impl<'de> Visitor<'de> for Bounded {
-        type Value = Vec<Series>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of series")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Series>, A::Error> {
-            let mut all = Vec::new();
-            while all.len() < SERIES_MAX
-                && let Some(series) = list.next_element()?
-            {
-                all.push(series);
-            }
-            if all.len() == SERIES_MAX && list.next_element::<IgnoredAny>()?.is_some() {
-                return Err(de::Error::custom(format!("more than {SERIES_MAX} series")));
-            }
-            Ok(all)
-        }
-    }
-    deserializer.deserialize_any(Bounded)
 }
