@@ -13,6 +13,7 @@ pub mod crash;
 pub mod demo;
 pub mod fleet;
 pub mod fuzz;
+pub mod graphite;
 pub mod haproxy;
 pub mod host;
 pub mod hosts;

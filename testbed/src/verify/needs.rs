@@ -65,6 +65,16 @@ const NEEDS: &[Need] = &[
         why: "a power cut is a copy of a disk by reference",
     },
     Need {
+        package: "graphite-carbon",
+        sign: Sign::File("/usr/bin/carbon-cache"),
+        why: "and by what a real Graphite was told",
+    },
+    Need {
+        package: "graphite-web",
+        sign: Sign::File("/usr/share/graphite-web/graphite.wsgi"),
+        why: "is how that Graphite is asked",
+    },
+    Need {
         package: "graphviz",
         sign: Sign::Program("dot"),
         why: "the command's tests let it draw a playbook",
