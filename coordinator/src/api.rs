@@ -17,6 +17,7 @@ mod releases;
 mod rollouts;
 mod samples;
 pub mod status;
+mod trial;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -36,6 +37,7 @@ use crate::{
     listen::ConnectInfo,
     output::Output,
     pki::Identity,
+    runner::canary::Trials,
 };
 
 use permission::Guarded;
@@ -49,6 +51,8 @@ pub struct Known {
     pub hands: Hands,
     /// What canary gates were decided by.
     pub decisions: Arc<Decisions>,
+    /// Looks at hosts that no rollout compares.
+    pub trials: Trials,
 }
 
 /// The service.
@@ -187,6 +191,10 @@ impl control_server::Control for Control {
     type ExplainGateStream = Messages<wire::GateChunk>;
     async fn explain_gate(&self, r: Request<wire::ExplainGateRequest>) -> Answer<Self::ExplainGateStream> {
         gates::explain(self, &r.into_inner()).await.map(Response::new)
+    }
+    type TryGateStream = Messages<wire::GateChunk>;
+    async fn try_gate(&self, r: Request<wire::TryGateRequest>) -> Answer<Self::TryGateStream> {
+        trial::attempt(self, &r.into_inner()).await.map(Response::new)
     }
     async fn get_report(&self, r: Request<wire::GetReportRequest>) -> Answer<wire::Report> {
         rollouts::report(self, &r.into_inner()).map(Response::new)

@@ -25,7 +25,7 @@ use crate::{
     pki::{self, Authority},
     runner::{
         balance::Balance,
-        canary::Canaries,
+        canary::{Canaries, Trials},
         dispatch::Dispatch,
         notify::Notify,
         prefetch::Prefetch,
@@ -111,6 +111,7 @@ struct House {
     decisions: Arc<Decisions>,
     authority: Arc<Authority>,
     samples: Arc<Samples>,
+    sources: Arc<Sources>,
     background: JoinSet<()>,
 }
 
@@ -141,7 +142,8 @@ impl House {
         );
         let samples = Arc::new(Samples::new(wall()));
         let sources = Sources::new(&config.sources, source::Patience::default(), samples.clone())?;
-        let canaries = Canaries::new(sources, decisions.clone(), inbox.clone());
+        let sources = Arc::new(sources);
+        let canaries = Canaries::new(sources.clone(), decisions.clone(), inbox.clone());
         let mut background = JoinSet::new();
         background.spawn(sessions.clone().sweep());
         background.spawn(notify.clone().run());
@@ -163,6 +165,7 @@ impl House {
             decisions,
             authority,
             samples,
+            sources,
             background,
         })
     }
@@ -186,6 +189,7 @@ impl House {
             decisions,
             authority,
             samples,
+            sources,
             mut background,
         } = self;
         let Running { reader, mut ended, .. } = running;
@@ -209,6 +213,7 @@ impl House {
             outputs,
             hands,
             decisions,
+            trials: Trials::new(sources),
         };
         let control = Control::new(inbox.clone(), reader, known, is_stopping.clone());
         let mut faces = JoinSet::new();

@@ -27,6 +27,7 @@ mod overrides;
 mod packs;
 mod params;
 mod phases;
+mod range;
 mod reach;
 mod stages;
 mod step;

@@ -24,11 +24,16 @@ pub(super) async fn explain(
             "nothing is kept of a canary gate {gate} of {rollout} there: it has not looked yet, or its samples had to make room"
         )));
     };
-    let chunks: Vec<_> = kept
+    Ok(chunks(&kept))
+}
+
+/// A text too long for one message.
+pub(super) fn chunks(text: &[u8]) -> Messages<wire::GateChunk> {
+    let chunks: Vec<_> = text
         .chunks(OUTPUT_CHUNK_BYTES_MAX)
         .map(|data| Ok(wire::GateChunk { data: data.to_vec() }))
         .collect();
-    Ok(Box::pin(futures::stream::iter(chunks)))
+    Box::pin(futures::stream::iter(chunks))
 }
 
 /// The wave's place, which is the same in every lane that has it.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The role that each rpc needs at least.
-pub const TABLE: [(&str, Role); 33] = [
+pub const TABLE: [(&str, Role); 34] = [
     ("CreateRelease", Role::Deployer),
     ("GetRelease", Role::Viewer),
     ("ListReleases", Role::Viewer),
@@ -38,6 +38,7 @@ pub const TABLE: [(&str, Role); 33] = [
     ("ReadLogs", Role::Viewer),
     ("ExplainRollout", Role::Viewer),
     ("ExplainGate", Role::Viewer),
+    ("TryGate", Role::Deployer),
     ("GetReport", Role::Viewer),
     ("ApproveRollout", Role::Approver),
     ("RejectRollout", Role::Approver),

@@ -31,7 +31,7 @@ pub(super) async fn push(
 }
 
 /// Checks the text, with what it extends of what was pushed; all that is wrong is told at once, each in a line of its own, and the first error in the message.
-fn read(state: &State, text: &str) -> Result<Checked, Status> {
+pub(super) fn read(state: &State, text: &str) -> Result<Checked, Status> {
     // A base is never removed and never changes, so it is the same when the command is decided.
     let bases = |base: &BaseName| {
         let pushed = state.playbook(&base.name, Some(base.version));

@@ -5,6 +5,7 @@
 
 mod case;
 mod look;
+mod trial;
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,9 @@ use echelon_engine::{
 use echelon_proto::{Span, Time};
 use tokio::{runtime::Handle, task::AbortHandle, time};
 
-use self::look::{Looked, look, settle};
+pub(crate) use self::look::settle;
+use self::look::{Looked, look};
+pub use self::trial::Trials;
 use crate::{
     decisions::{Decisions, Place},
     driver::{Change, Inbox, Unmet, wall},
@@ -32,7 +35,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(10);
 /// Looks at what is owed.
 #[derive(Debug)]
 pub struct Canaries {
-    sources: Sources,
+    sources: Arc<Sources>,
     decisions: Arc<Decisions>,
     inbox: Inbox,
     runtime: Handle,
@@ -55,7 +58,7 @@ impl Drop for Working {
 impl Canaries {
     /// With these sources. Must be called within a runtime.
     #[must_use]
-    pub fn new(sources: Sources, decisions: Arc<Decisions>, inbox: Inbox) -> Arc<Self> {
+    pub fn new(sources: Arc<Sources>, decisions: Arc<Decisions>, inbox: Inbox) -> Arc<Self> {
         Arc::new(Self {
             sources,
             decisions,

@@ -11,6 +11,7 @@ use super::{
     gates::WAIT_MAX,
     groups::key,
     hosts::RULES,
+    range,
     value::{cut, resolved},
 };
 use crate::{
@@ -162,6 +163,9 @@ pub(super) fn canary(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<
     let on_expire = fields.or("on_expire", Rule::Hold, |node| {
         lint.choice(node, "on_expire", RULES, &["extend"])
     });
+    if let (Some(times), Some(node)) = (&times, fields.get("metrics")) {
+        range::report(lint, node, times.every);
+    }
     let times = times?;
     Some(Gate {
         kind: GateKind::Canary(Box::new(Canary {

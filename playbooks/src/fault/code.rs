@@ -85,3 +85,4 @@ pub(crate) const UNUSED_PARAM: &str = "W110";
 pub(crate) const SPREAD_IN_GROUP: &str = "W111";
 pub(crate) const LONELY_LANE: &str = "W112";
 pub(crate) const ALMOST_VARIABLE: &str = "W113";
+pub(crate) const RANGE: &str = "W114";

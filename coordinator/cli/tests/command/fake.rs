@@ -215,6 +215,7 @@ macro_rules! control {
             type ReadLogsStream = Chunks;
             type AskHostStream = Pieces;
             type ExplainGateStream = Kept;
+            type TryGateStream = Kept;
             $(async fn $method(&self, request: Request<$request>) -> Result<Response<$answer>, Status> {
                 self.answer(stringify!($method), request)
             })*
@@ -239,6 +240,7 @@ control! {
     read_logs: ReadLogsRequest => Chunks;
     explain_rollout: ExplainRolloutRequest => ExplainRolloutResponse;
     explain_gate: ExplainGateRequest => Kept;
+    try_gate: TryGateRequest => Kept;
     get_report: GetReportRequest => Report;
     approve_rollout: ActRequest => Rollout;
     reject_rollout: ActRequest => Rollout;

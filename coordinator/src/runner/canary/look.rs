@@ -235,6 +235,6 @@ fn looked(comparison: &Comparison, mut judged: Vec<Judged>, upto: Time) -> Looke
 }
 
 /// How long after an interval's end its samples are asked for: a source scrapes, and writes, a little later.
-pub(super) fn settle(every: Span) -> Span {
+pub(crate) fn settle(every: Span) -> Span {
     Span(every.0 / 2).min(Span::secs(15))
 }

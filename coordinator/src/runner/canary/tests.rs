@@ -204,7 +204,7 @@ async fn it_looks_at_once_after_a_restart_keeps_what_it_saw_and_stops_when_nothi
     let decisions = Arc::new(Decisions::open(folder.path(), 1 << 20).unwrap());
     let (sources, serving) = source().await;
     let (inbox, mut letters) = Inbox::new();
-    let canaries = Canaries::new(sources, decisions.clone(), inbox);
+    let canaries = Canaries::new(Arc::new(sources), decisions.clone(), inbox);
     let comparison = comparison("slow: { kind: gauge, query: \"cpu:1.2\" }");
     let key = Key::Canary(
         comparison.rollout.clone(),
