@@ -81,13 +81,14 @@ impl Graphite {
         }
     }
 
-    /// Ends it in order.
+    /// Ends it. Nobody reads its files afterwards, so it is not asked to write them out first, which takes it from no time to
+    /// more than anybody waits.
     ///
     /// # Errors
     /// It does not end.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        let (web, carbon) = (self.web.stop().await, self.carbon.stop().await);
-        web.and(carbon).map(drop)
+    pub async fn kill(self) -> anyhow::Result<()> {
+        let (web, carbon) = (self.web.kill().await, self.carbon.kill().await);
+        web.and(carbon)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) use delta::{Converge, Drift};
-pub(crate) use judge::{Column, JudgeVerb, Score, Try};
+pub(crate) use judge::{Arms, Column, JudgeVerb, Live, Own, Score, Try};
 pub(crate) use param::{Reading, by_name};
 pub(crate) use playbook::{Diff, DiffFormat, Graph, GraphFormat, Lint, LintFormat, NewPlaybook, PlaybookVerb};
 pub(crate) use simulate::{Simulate, SimulateFormat};
@@ -105,7 +105,7 @@ pub(crate) enum Verb {
     /// Which coordinator, and as whom: show, set, use
     #[command(subcommand)]
     Context(ContextVerb),
-    /// The judge of canaries over data of your own: try, score; needs no coordinator
+    /// The judge of canaries over data of your own, or by a source: try, score
     #[command(subcommand)]
     Judge(JudgeVerb),
     /// Print the completions for a shell

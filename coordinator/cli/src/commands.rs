@@ -49,7 +49,7 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Outcome {
     let global = &cli.global;
     match cli.verb {
         Verb::Context(verb) => context::run(verb, global, console),
-        Verb::Judge(verb) => judge::run(verb, console),
+        Verb::Judge(verb) => judge::run(verb, global, console).await,
         Verb::Completions { shell } => completions(shell, console),
         Verb::ExitCodes => Ok(console.text(&exit::table()).map(|()| Exit::Done)?),
         Verb::Playbook(verb) => playbook::run(verb, global, console).await,

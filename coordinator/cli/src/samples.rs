@@ -218,7 +218,7 @@ impl Samples {
 }
 
 /// In milliseconds: seconds since 1970, or RFC 3339.
-fn instant(text: &str) -> Result<i64, String> {
+pub(crate) fn instant(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>()
         && seconds.is_finite()
     {

@@ -81,7 +81,7 @@ pub(super) async fn tell(scene: &mut Scene, sources: &Sources) -> anyhow::Result
     let judged = releases(scene, &load).await;
     // Before the services, so that they say nothing of their end.
     drop(feed);
-    let (prometheus, graphite) = tokio::join!(prometheus.stop(), graphite.stop());
+    let (prometheus, graphite) = tokio::join!(prometheus.stop(), graphite.kill());
     prometheus.and(graphite)?;
     judged
 }

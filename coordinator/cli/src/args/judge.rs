@@ -1,10 +1,13 @@
 //! Arguments of `judge`.
 
+mod live;
+
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Subcommand};
 use echelon_judge::{Budget, score};
 
+pub(crate) use self::live::{Arms, Live, Own};
 use crate::console::Format;
 
 const CASES: &str = "\
@@ -44,14 +47,21 @@ FILE is a table with a header: time (seconds, or RFC 3339), host, arm (control o
 before --deployed is the window before. --metric says how a column is judged, with the fields from above:
 
   echelon judge try samples.csv --deployed 2026-11-21T14:00:00Z --metric cpu=gauge,tolerance=0.05 \\
-      --metric errors=ratio,of=requests";
+      --metric errors=ratio,of=requests
+
+With --canary and --control the coordinator asks a source as it is now, as a gate of a rollout would, and shows what that says;
+nothing is started or kept. The gate is one of a playbook, or is said here with metrics as they stand in a playbook:
+
+  echelon judge try --playbook web.yaml --gate compare --deployed 2026-11-21T14:00:00Z --canary web-1,web-2 --control web-3,web-4
+  echelon judge try --source prometheus --label instance --host '${{ host.name }}:9100' --deployed 2026-11-21T14:00:00Z \\
+      --ask 'latency: { kind: gauge, query: \"rate(busy_seconds_total[5m])\" }' --canary web-1,web-2 --control web-3,web-4";
 
 /// `judge ...`
 #[derive(Debug, Subcommand)]
 pub(crate) enum JudgeVerb {
-    /// Judge data of your own: a table, or cases of JSON; needs no coordinator
+    /// Judge data of your own: a table, or cases of JSON, without a coordinator; or hosts, by what a source says of them now
     #[command(after_help = CASES)]
-    Try(Try),
+    Try(Box<Try>),
     /// The score of the compatible judge over cases from the standard input; needs no coordinator
     #[command(
         after_help = "It reads what `judge try --cases` reads, with `group`, `critical`, `data_required` and `muted`, and prints \
@@ -65,25 +75,28 @@ pub(crate) enum JudgeVerb {
 #[derive(Debug, Args)]
 pub(crate) struct Try {
     /// The table
-    #[arg(required_unless_present = "cases", conflicts_with = "cases", value_name = "FILE")]
+    #[arg(required_unless_present_any = ["cases", "canary"], conflicts_with_all = ["cases", "canary"], value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Cases from the standard input, one a line
-    #[arg(long)]
+    #[arg(long, conflicts_with = "canary")]
     pub cases: bool,
     /// A column, and how it is judged. May be given again
     #[arg(
         long = "metric",
         value_name = "COLUMN=KIND[,FIELD=VALUE]",
-        conflicts_with = "cases",
-        required_unless_present = "cases"
+        conflicts_with_all = ["cases", "canary"],
+        required_unless_present_any = ["cases", "canary"]
     )]
     pub metrics: Vec<Column>,
     /// When the release came: what is before it is the window before
     #[arg(long, value_name = "TIME", conflicts_with = "cases")]
     pub deployed: Option<String>,
     /// False alarms of all metrics together
-    #[arg(long, value_name = "PART", default_value_t = Budget::default().alpha, conflicts_with = "cases")]
+    #[arg(long, value_name = "PART", default_value_t = Budget::default().alpha, conflicts_with_all = ["cases", "canary"])]
     pub alpha: f64,
+    /// By a source
+    #[command(flatten)]
+    pub live: Live,
     /// How to show it
     #[arg(
         long,

@@ -1,4 +1,6 @@
-//! `judge try`, `judge score`: the judge over data that somebody brings. Needs no coordinator.
+//! `judge try`, `judge score`: the judge over data that somebody brings, which needs no coordinator, and by a source.
+
+mod live;
 
 use std::fs::File;
 
@@ -7,7 +9,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::{
-    args::{JudgeVerb, Score, Try},
+    args::{Global, JudgeVerb, Score, Try},
     console::{Console, Format},
     error::Error,
     exit::Exit,
@@ -18,8 +20,9 @@ use crate::{
 /// A case is some thousand hosts with some hundred points each at the most.
 const LINE_BYTES_MAX: usize = 64 << 20;
 
-pub(super) fn run(verb: JudgeVerb, console: &mut Console) -> Outcome {
+pub(super) async fn run(verb: JudgeVerb, global: &Global, console: &mut Console) -> Outcome {
     match verb {
+        JudgeVerb::Try(args) if !args.live.arms.canary.is_empty() => live::run(&args, global, console).await,
         JudgeVerb::Try(args) => match &args.file {
             Some(file) => table(file, &args, console),
             None => cases(console),

@@ -27,7 +27,7 @@ use crate::{
 
 pub(super) use lint::refused;
 pub(super) use reader::Reader;
-pub(super) use source::read as text;
+pub(super) use source::{flat, read as text, told};
 
 pub(super) async fn run(verb: PlaybookVerb, global: &Global, console: &mut Console) -> Outcome {
     match verb {

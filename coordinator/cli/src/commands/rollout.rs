@@ -1,6 +1,6 @@
 //! `rollout list`, `get`, `events`, `explain`.
 
-mod gate;
+pub(super) mod gate;
 
 use echelon_proto::wire::control::{
     Event, ExplainGateRequest, ExplainRolloutRequest, Explanation, GetRolloutRequest, ListRolloutEventsRequest,

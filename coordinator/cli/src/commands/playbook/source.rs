@@ -116,7 +116,7 @@ fn playbook(source: &Source, reader: &Reader, console: &mut Console) -> Result<P
 }
 
 /// The same as a playbook of its own: it extends nothing, and no parameter is left.
-pub(super) async fn flat(
+pub(in crate::commands) async fn flat(
     named: &str,
     reading: &Reading,
     global: &Global,
@@ -131,7 +131,7 @@ pub(super) async fn flat(
 }
 
 /// The faults are told; what is left is the number.
-pub(super) fn told(name: &str, faults: &Faults, console: &mut Console) -> io::Result<Error> {
+pub(in crate::commands) fn told(name: &str, faults: &Faults, console: &mut Console) -> io::Result<Error> {
     console.complaint(&format!("{}\n", faults.in_file(name)))?;
     Ok(Error::silent(Exit::Usage))
 }

@@ -6,8 +6,9 @@ use echelon_judge::{
     case::{Metric as Values, Points, Tallies},
     kept::{Kept, Metric},
 };
-use echelon_proto::wire::control::ExplainGateRequest;
+use echelon_proto::wire::control::{ExplainGateRequest, GateChunk};
 use jiff::Timestamp;
+use tonic::Streaming;
 
 use super::{
     super::{Outcome, Session, judge},
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     client::ask,
-    console::Format,
+    console::{Console, Format},
     error::Error,
     exit::Exit,
     line::{Line, Style},
@@ -30,12 +31,17 @@ const HOSTS_MAX: usize = 12;
 
 pub(super) async fn run(request: ExplainGateRequest, format: Format, mut session: Session<'_>) -> Outcome {
     let gate = request.gate.clone();
-    let mut chunks = session
-        .client
-        .explain_gate(ask(request))
-        .await
-        .map_err(lost)?
-        .into_inner();
+    let chunks = session.client.explain_gate(ask(request)).await.map_err(lost)?;
+    show(&gate, chunks.into_inner(), format, session.console).await
+}
+
+/// What comes in pieces, and the verdicts of it computed again here.
+pub(in crate::commands) async fn show(
+    gate: &str,
+    mut chunks: Streaming<GateChunk>,
+    format: Format,
+    console: &mut Console,
+) -> Outcome {
     let mut text = Vec::new();
     while let Some(chunk) = chunks.message().await.map_err(lost)? {
         if text.len() + chunk.data.len() > KEPT_BYTES_MAX {
@@ -54,7 +60,7 @@ pub(super) async fn run(request: ExplainGateRequest, format: Format, mut session
     };
     let text = String::from_utf8(text).map_err(|error| unreadable(error.to_string()))?;
     if format.is_json() {
-        session.console.text(&(text + "\n"))?;
+        console.text(&(text + "\n"))?;
         return Ok(Exit::Done);
     }
     let kept: Kept = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
@@ -73,7 +79,7 @@ pub(super) async fn run(request: ExplainGateRequest, format: Format, mut session
     }
     lines.push(hosts("canary", &kept.canary));
     lines.push(hosts("control", &kept.control));
-    session.console.lines(&lines)?;
+    console.lines(&lines)?;
     Ok(exit)
 }
 
