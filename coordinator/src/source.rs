@@ -10,6 +10,8 @@ mod client;
 mod graphite;
 mod interval;
 mod prometheus;
+#[cfg(test)]
+pub(crate) mod standin;
 
 use std::{
     collections::BTreeMap,

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use echelon_coordinator::driver::wall;
 use echelon_proto::{
     limits::LINK_PROTOCOL,
     wire::link::{
@@ -91,6 +92,23 @@ impl Agent {
     pub(crate) async fn say(&self, body: agent_message::Body) {
         // The coordinator may be gone; what is heard next tells.
         let _gone = self.messages.send(say(body)).await;
+    }
+
+    /// Says twice a second what it measures, until the coordinator is gone. Oftener is not taken.
+    pub(crate) fn measure(&self, name: &'static str, value: f64) {
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            loop {
+                let samples = wire::Samples {
+                    at_ms: i64::try_from(wall().0).unwrap(),
+                    values: [(name.to_owned(), value)].into(),
+                };
+                if messages.send(say(agent_message::Body::Samples(samples))).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(510)).await;
+            }
+        });
     }
 
     /// Reports and gives the report's sequence.

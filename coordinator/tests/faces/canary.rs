@@ -1,5 +1,6 @@
 //! A canary gate whose source cannot be asked: its rule for no data applies, and what it was decided by is served, also after
-//! the coordinator was killed. What a source that answers leads to, `echelon-testbed canary` shows.
+//! the coordinator was killed. Gates by what agents measured, and gates that are tried without a rollout. What a server of
+//! metrics leads to, `echelon-testbed canary` shows.
 
 use echelon_coordinator::pki::Role;
 use echelon_judge::{Outcome, Verdict, kept::Kept};
@@ -11,12 +12,28 @@ use tonic::{Code, Status, transport::Channel};
 
 use crate::{
     agent::Agent,
-    house::House,
+    house::{House, Joined},
     rollouts::{PLAYBOOK, push, release, start, until},
 };
 
 const GATE: &str = "  compare: { kind: canary, source: nowhere, label: instance, host: \"${{ host.name }}\", every: 1s, before: 5s, \
                     for: 5s, metrics: { cpu: { kind: gauge, query: cpu } }, on_no_data: hold }\n";
+
+/// By what the agent of the canary measures, over so many seconds.
+fn guard(seconds: u32) -> String {
+    format!(
+        "  compare: {{ kind: canary, source: agents, label: host, host: \"${{{{ host.name }}}}\", every: 1s, before: 0s, for: \
+         {seconds}s, extend: 0, metrics: {{ load: {{ kind: guard, query: load, above: 50 }} }}, on_fail: rollback, on_no_data: hold \
+         }}\n"
+    )
+}
+
+/// The playbook with this gate after its first wave.
+fn gated(gate: &str) -> String {
+    PLAYBOOK
+        .replace("gates:\n", &format!("gates:\n{gate}"))
+        .replace("[health, signoff]", "[compare]")
+}
 
 async fn explain(client: &mut ControlClient<Channel>, gate: &str, wave: &str) -> Result<Kept, Status> {
     let request = control::ExplainGateRequest {
@@ -38,10 +55,7 @@ async fn a_source_that_cannot_be_asked_is_no_data_and_the_gate_holds_and_says_wh
     let mut house = House::new();
     let mut dora = house.person("dora", Role::Deployer).await;
     dora.create_release(release("1.0.0")).await.unwrap();
-    let playbook = PLAYBOOK
-        .replace("gates:\n", &format!("gates:\n{GATE}"))
-        .replace("[health, signoff]", "[compare]");
-    dora.push_playbook(push(&playbook)).await.unwrap();
+    dora.push_playbook(push(&gated(GATE))).await.unwrap();
     for name in ["h1", "h2"] {
         let host = house.join(name, "dc1").await;
         Agent::attach(&house, &host).await.unwrap().obey(|_| PhaseResult::Done);
@@ -71,4 +85,198 @@ async fn a_source_that_cannot_be_asked_is_no_data_and_the_gate_holds_and_says_wh
         let refused = explain(&mut carol, gate, wave).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound, "{gate} {wave}: {refused}");
     }
+}
+
+/// Two hosts whose agents do what they are ordered and measure this load, and a rollout by that gate.
+async fn rolling(house: &House, gate: &str, loads: [f64; 2]) -> (control::Rollout, Vec<Joined>) {
+    let mut dora = house.person("dora", Role::Deployer).await;
+    dora.create_release(release("1.0.0")).await.unwrap();
+    dora.push_playbook(push(&gated(gate))).await.unwrap();
+    let mut hosts = Vec::new();
+    for (name, load) in ["h1", "h2"].into_iter().zip(loads) {
+        let host = house.join(name, "dc1").await;
+        let agent = Agent::attach(house, &host).await.unwrap();
+        agent.measure("load", load);
+        agent.obey(|_| PhaseResult::Done);
+        hosts.push(host);
+    }
+    let rollout = dora.create_rollout(start("1.0.0", "")).await.unwrap().into_inner();
+    (rollout, hosts)
+}
+
+#[tokio::test]
+async fn what_the_agent_of_the_canary_measures_takes_the_release_back() {
+    let house = House::new();
+    let (rollout, _) = rolling(&house, &guard(30), [99.0, 1.0]).await;
+    let mut carol = house.person("carol", Role::Viewer).await;
+    let (_, events) = until(&mut carol, &rollout.name, RolloutState::RolledBack).await;
+    let decided = events.iter().find(|event| event.kind == "gate_decided").unwrap();
+    assert!(
+        decided.text.starts_with("compare fail (rollback): load: fail"),
+        "{}",
+        decided.text
+    );
+    let kept = explain(&mut carol, "compare", "canary").await.unwrap();
+    assert_eq!(kept.source, "agents");
+    assert!(kept.metrics[0].again().unwrap().unwrap().is_same);
+}
+
+#[tokio::test]
+async fn after_a_restart_in_the_middle_what_agents_measure_is_no_data_and_never_a_pass() {
+    let mut house = House::new();
+    let (rollout, hosts) = rolling(&house, &guard(8), [1.0, 1.0]).await;
+    let mut carol = house.person("carol", Role::Viewer).await;
+    let gating = async {
+        let request = control::GetRolloutRequest {
+            name: rollout.name.clone(),
+        };
+        loop {
+            let seen = carol.get_rollout(request.clone()).await.unwrap().into_inner();
+            if seen.lanes[0].waves[0].state == "gating" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::house::LONG, gating)
+        .await
+        .expect("it comes to its gate");
+    house.kill_and_start_again();
+    for host in &hosts {
+        let agent = Agent::attach(&house, host).await.unwrap();
+        agent.measure("load", 1.0);
+        agent.obey(|_| PhaseResult::Done);
+    }
+    let mut carol = house.person("carol", Role::Viewer).await;
+    let (held, events) = until(&mut carol, &rollout.name, RolloutState::Held).await;
+    assert!(
+        held.state_reason.contains("knows nothing of the time before"),
+        "{}",
+        held.state_reason
+    );
+    let decided = events.iter().find(|event| event.kind == "gate_decided").unwrap();
+    assert!(decided.text.starts_with("compare no_data (hold)"), "{}", decided.text);
+}
+
+async fn tried(client: &mut ControlClient<Channel>, request: control::TryGateRequest) -> Result<Kept, Status> {
+    let mut chunks = client.try_gate(request).await?.into_inner();
+    let mut text = Vec::new();
+    while let Some(chunk) = chunks.message().await? {
+        text.extend(chunk.data);
+    }
+    Ok(serde_json::from_slice(&text).unwrap())
+}
+
+#[tokio::test]
+async fn a_gate_is_tried_on_hosts_that_are_there_and_starts_nothing() {
+    let house = House::new();
+    for (name, load) in [("h1", 99.0), ("h2", 1.0)] {
+        let host = house.join(name, "dc1").await;
+        let agent = Agent::attach(&house, &host).await.unwrap();
+        agent.measure("load", load);
+        agent.obey(|_| PhaseResult::Done);
+    }
+    let deployed = echelon_coordinator::driver::wall().0;
+    let request = |gate: &str, canary: &[&str], control: &[&str]| control::TryGateRequest {
+        text: gated(gate),
+        gate: "compare".into(),
+        canary: canary.iter().map(|host| format!("hosts/{host}")).collect(),
+        control: control.iter().map(|host| format!("hosts/{host}")).collect(),
+        deploy_time: Some(prost_types::Timestamp {
+            seconds: i64::try_from(deployed / 1000).unwrap() + 1,
+            nanos: 0,
+        }),
+        end_time: None,
+    };
+    let mut dora = house.person("dora", Role::Deployer).await;
+    let mut verdict = async |canary: &str, control: &str, wanted: Outcome| {
+        let seen = async {
+            loop {
+                // Until an interval is over it is refused.
+                if let Ok(kept) = tried(&mut dora, request(&guard(30), &[canary], &[control])).await {
+                    let verdict: Verdict = serde_json::from_str(kept.metrics[0].verdict.get()).unwrap();
+                    assert_eq!(
+                        (kept.canary.as_slice(), kept.gate.as_str()),
+                        (&[canary.to_owned()][..], "compare")
+                    );
+                    if verdict.outcome == wanted {
+                        return;
+                    }
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(crate::house::LONG, seen)
+            .await
+            .expect("it is seen");
+    };
+    verdict("h1", "h2", Outcome::Fail).await;
+    verdict("h2", "h1", Outcome::Pass).await;
+
+    let other = guard(30).replace("host.name", "wave.name");
+    let label = guard(30).replace("host.name", "host.labels.rack");
+    for (request, code, why) in [
+        (request(&guard(30), &["h1"], &["h9"]), Code::NotFound, "h9"),
+        (
+            request(&guard(30), &["h1"], &["h1"]),
+            Code::InvalidArgument,
+            "h1 is named twice",
+        ),
+        (
+            request(&guard(30), &["h1"], &[]),
+            Code::InvalidArgument,
+            "control: is empty",
+        ),
+        (
+            request(&other, &["h1"], &["h2"]),
+            Code::InvalidArgument,
+            "names a wave or a release",
+        ),
+        (
+            request(&label, &["h1"], &["h2"]),
+            Code::InvalidArgument,
+            "h1 has no label rack",
+        ),
+        (
+            control::TryGateRequest {
+                gate: "health".into(),
+                ..request(&guard(30), &["h1"], &["h2"])
+            },
+            Code::InvalidArgument,
+            "health is no canary gate",
+        ),
+        (
+            control::TryGateRequest {
+                text: "name: web".into(),
+                ..request(&guard(30), &["h1"], &["h2"])
+            },
+            Code::InvalidArgument,
+            "the playbook has",
+        ),
+        (
+            control::TryGateRequest {
+                deploy_time: None,
+                ..request(&guard(30), &["h1"], &["h2"])
+            },
+            Code::InvalidArgument,
+            "deploy_time: is not set",
+        ),
+        (
+            control::TryGateRequest {
+                end_time: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }),
+                ..request(&guard(30), &["h1"], &["h2"])
+            },
+            Code::InvalidArgument,
+            "not one interval of 1s is over",
+        ),
+    ] {
+        let refused = tried(&mut dora, request).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+        assert!(refused.message().contains(why), "{why}: {refused}");
+    }
+    let rollouts = dora
+        .list_rollouts(control::ListRolloutsRequest::default())
+        .await
+        .unwrap();
+    assert!(rollouts.into_inner().rollouts.is_empty(), "a try starts nothing");
 }

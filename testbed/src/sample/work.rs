@@ -19,7 +19,8 @@ pub(crate) const ERRING_RELEASE: &str = "2.2.0";
 
 const TAKES: Duration = Duration::from_millis(80);
 const SLOWER: Duration = Duration::from_millis(96);
-/// Either way, so that no two requests are alike.
+/// Either way and by chance: were it in turn, services that were started together would differ from all others by the place in
+/// the turn at which somebody looks, and by nothing else, and that is just how an arm looks that differed before already.
 const JITTER_MS: u64 = 8;
 /// Of the release that errs, one in so many.
 const ERRS_ONE_IN: u64 = 50;
@@ -62,7 +63,7 @@ impl Work {
 async fn work(State(work): State<Work>) -> StatusCode {
     let began = Instant::now();
     let number = work.counted.begun.fetch_add(1, Ordering::Relaxed) + 1;
-    let jitter = Duration::from_millis(number * 7 % (2 * JITTER_MS + 1));
+    let jitter = Duration::from_millis(rand::random_range(0..=2 * JITTER_MS));
     time::sleep(work.takes + jitter - Duration::from_millis(JITTER_MS)).await;
     let went_wrong = work.errs && (number + work.offset).is_multiple_of(ERRS_ONE_IN);
     let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);

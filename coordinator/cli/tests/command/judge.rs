@@ -1,8 +1,17 @@
-//! The judge over data that somebody brings: cases, tables, scores, and what is said of faults.
+//! The judge over data that somebody brings: cases, tables, scores, and what is said of faults; and by a source, which the
+//! coordinator asks.
 
+use std::sync::{Arc, Mutex};
+
+use echelon_proto::wire::control::{GateChunk, TryGateRequest};
+use futures::stream;
 use serde_json::Value;
+use tonic::Status;
 
-use crate::shell::{Ran, Shell};
+use crate::{
+    fake::{Fake, Kept},
+    shell::{Ran, Shell, flags},
+};
 
 async fn judge(args: &[&str], input: &str) -> Ran {
     let shell = Shell {
@@ -167,4 +176,161 @@ async fn a_table_is_judged_column_by_column() {
     );
     let ran = judge(&["try", "/nonexistent.csv", "--metric", "cpu=gauge"], "").await;
     assert!(ran.exit == 1 && ran.err.contains("/nonexistent.csv"), "{ran:?}");
+}
+
+/// Answers with a gate that failed, in pieces, and keeps what was asked.
+async fn trying() -> (Fake, Arc<Mutex<Vec<TryGateRequest>>>) {
+    let fake = Fake::start().await;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let kept = asked.clone();
+    let case = r#"{"kind":"count","control":[10,12,11],"canary":[40,44,41],"share":0.5}"#;
+    let judged = echelon_judge::Case::read(case).unwrap().judge();
+    let verdict = serde_json::to_string(&judged.verdict).unwrap();
+    let text = format!(
+        r#"{{"rollout":"try","datacenter":"dc1","gate":"compare","source":"graphite","since":1700000000000,"upto":1700000180000,"every":60000,"canary":["h1"],"control":["h2","h3"],"metrics":[{{"name":"errors","query":"app.*.errors","case":{case},"verdict":{verdict}}}]}}"#
+    );
+    fake.on("try_gate", move |request: TryGateRequest| -> Result<Kept, Status> {
+        kept.lock().unwrap().push(request);
+        let (one, two) = text.split_at(100);
+        let pieces = [one, two].map(|piece| Ok(GateChunk { data: piece.into() }));
+        Ok(Box::pin(stream::iter(pieces)))
+    });
+    (fake, asked)
+}
+
+async fn asking(fake: &Fake, args: &[&str]) -> Ran {
+    let flags = flags(fake);
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    Shell::default().run(&[&["judge", "try"], args, &flags].concat()).await
+}
+
+#[tokio::test]
+async fn a_gate_said_on_the_command_line_is_asked_of_the_coordinator_and_judged_again() {
+    let (fake, asked) = trying().await;
+    let ran = asking(
+        &fake,
+        &[
+            "--source",
+            "graphite",
+            "--label",
+            "target",
+            "--host",
+            "${{ host.name }}",
+            "--ask",
+            "errors: { kind: count, query: 'aliasByNode(app.*.errors, 1)' }",
+            "--deployed",
+            "1700000000.5",
+            "--until",
+            "2023-11-14T22:16:20Z",
+            "--canary",
+            "h1",
+            "--control",
+            "h2,h3",
+        ],
+    )
+    .await;
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    for line in [
+        "compare of try in dc1: 1 canary and 2 control hosts",
+        "errors  fail",
+        "computed again from what was kept: the same",
+    ] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+    let asked = asked.lock().unwrap();
+    let [request] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(
+        (request.gate.as_str(), &request.canary[..]),
+        ("try", &["hosts/h1".to_owned()][..])
+    );
+    assert_eq!(request.control, ["hosts/h2", "hosts/h3"]);
+    let time = |stamp: &Option<prost_types::Timestamp>| stamp.map(|stamp| (stamp.seconds, stamp.nanos));
+    assert_eq!(time(&request.deploy_time), Some((1_700_000_000, 500_000_000)));
+    assert_eq!(time(&request.end_time), Some((1_700_000_180, 0)));
+    let playbook = echelon_playbooks::read(&request.text).unwrap().playbook;
+    assert!(format!("{:?}", playbook.gates).contains("aliasByNode"));
+}
+
+#[tokio::test]
+async fn a_gate_of_a_playbook_is_asked_with_its_parameters_filled_in() {
+    let (fake, asked) = trying().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.yaml");
+    let gate = "gates:\n  compare: { kind: canary, source: graphite, label: target, host: \"${{ host.name }}\", for: \"${{ \
+                params.look }}\", metrics: { cpu: { kind: gauge, query: cpu } } }\n";
+    let text = include_str!("shop.yaml")
+        .replace("gates:\n", gate)
+        .replace("[health, signoff]", "[health, compare]");
+    let text = format!("{text}params: {{ look: {{ type: span }} }}\n");
+    std::fs::write(&file, text).unwrap();
+    let path = file.display().to_string();
+    let base = [
+        "--playbook",
+        &path,
+        "--gate",
+        "compare",
+        "--param",
+        "look=42m",
+        "--deployed",
+        "1700000000",
+    ];
+    let ran = asking(
+        &fake,
+        &[&base[..], &["--canary", "h1", "--control", "h2", "-o", "json"]].concat(),
+    )
+    .await;
+    assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["gate"], "compare");
+    let asked = asked.lock().unwrap();
+    let playbook = echelon_playbooks::read(&asked[0].text).unwrap().playbook;
+    assert!(playbook.params.is_empty(), "{}", asked[0].text);
+    assert!(asked[0].text.contains("42m"), "{}", asked[0].text);
+    assert_eq!(asked[0].end_time, None);
+}
+
+#[tokio::test]
+async fn a_gate_that_is_none_is_told_without_asking_anybody() {
+    let live = |ask: &'static str| {
+        let words = [
+            "try",
+            "--source",
+            "p",
+            "--label",
+            "l",
+            "--host",
+            "h",
+            "--deployed",
+            "1",
+            "--canary",
+            "h1",
+            "--control",
+            "h2",
+            "--ask",
+        ];
+        [&words[..], &[ask]].concat()
+    };
+    let ran = judge(&live("cpu: { kind: gouge, query: x }"), "").await;
+    assert_eq!(ran.exit, 2, "{ran:?}");
+    assert!(ran.err.contains("gouge") && ran.err.contains("gauge"), "{}", ran.err);
+    for words in [
+        &["try", "--canary", "h1", "--control", "h2", "--deployed", "1"][..],
+        &["try", "--canary", "h1", "--deployed", "1"],
+        &["try", "--canary", "h1", "--control", "h2"],
+        &[
+            "try",
+            "--playbook",
+            "p.yaml",
+            "--canary",
+            "h1",
+            "--control",
+            "h2",
+            "--deployed",
+            "1",
+        ],
+        &["try", "--cases", "--canary", "h1", "--control", "h2", "--deployed", "1"],
+        &["try", "samples.csv", "--metric", "cpu=gauge", "--source", "p"],
+    ] {
+        let ran = judge(words, "").await;
+        assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{words:?}: {ran:?}");
+    }
 }

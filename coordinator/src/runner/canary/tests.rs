@@ -17,7 +17,11 @@ use super::*;
 use crate::{
     config::{SourceConfig, SourceKind},
     driver::Letter,
-    source::Patience,
+    samples,
+    source::{
+        Patience,
+        standin::{Says as Answers, server},
+    },
 };
 
 const HOSTS: [usize; 2] = [6, 14];
@@ -196,6 +200,159 @@ async fn a_source_that_is_not_there_is_no_data_and_says_so() {
     assert_eq!(look.says, Says::NoData);
     assert!(look.evidence.contains("there is no source `prom`"), "{}", look.evidence);
     assert!(kept.metrics[0].case.is_none());
+}
+
+/// A look by a source of this kind that answers so: what it says, and all that stands in the journal of it.
+async fn looked_by(kind: SourceKind, url: &str) -> Looked {
+    let config = SourceConfig {
+        name: SourceName::new("prom").unwrap(),
+        kind,
+        url: url.parse().unwrap(),
+    };
+    let patience = Patience {
+        timeout: Duration::from_millis(300),
+        tries: 2,
+        wait: Duration::from_millis(2),
+    };
+    let sources = Sources::new(&[config], patience, Arc::default()).unwrap();
+    // Harm and no harm: neither may be said of what was not seen.
+    let comparison = Arc::new(comparison(
+        "slow: { kind: gauge, query: \"cpu:1.2\" }, slo: { kind: guard, query: cpu, above: 1 }",
+    ));
+    let looked = timeout(Duration::from_secs(60), look(&sources, &comparison, 20)).await;
+    looked.expect("it is bounded")
+}
+
+fn no_data(looked: &Looked, why: &str, of: &str) {
+    assert_eq!(looked.look.says, Says::NoData, "{of}: {}", looked.look.evidence);
+    assert!(
+        looked.look.evidence.contains(why),
+        "{of} should tell {why:?}: {}",
+        looked.look.evidence
+    );
+    assert!(looked.kept.metrics.iter().all(|metric| metric.case.is_none()), "{of}");
+}
+
+#[tokio::test]
+async fn a_source_that_is_down_is_no_data() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    for kind in [SourceKind::Prometheus, SourceKind::Graphite] {
+        no_data(&looked_by(kind, &url).await, "2 tries failed", "down");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_slow_or_answers_by_half_is_no_data() {
+    let half = r#"{"status":"success","data":{"resultType":"matrix","result":["#;
+    for kind in [SourceKind::Prometheus, SourceKind::Graphite] {
+        for says in [Answers::Silence, Answers::Half(half.to_owned())] {
+            let server = server(vec![says]).await;
+            no_data(&looked_by(kind, &server.url).await, "2 tries failed", "slow");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_answers_something_else_is_no_data() {
+    for (kind, why) in [
+        (SourceKind::Prometheus, "not that of a range query"),
+        (SourceKind::Graphite, "not that of a render request"),
+    ] {
+        for body in ["<html>", "{\"cpu\": 1}"] {
+            let server = server(vec![Answers::This("200 OK", body.to_owned())]).await;
+            no_data(&looked_by(kind, &server.url).await, why, body);
+        }
+        let server = server(vec![Answers::This("404 Not Found", String::new())]).await;
+        no_data(&looked_by(kind, &server.url).await, "404 Not Found", "404");
+    }
+}
+
+#[tokio::test]
+async fn a_source_with_a_million_series_or_without_an_end_is_no_data() {
+    let many = |one: &dyn Fn(usize) -> String| (0..=20_000).map(one).collect::<Vec<_>>().join(",");
+    let prometheus = format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#,
+        many(&|at| format!(r#"{{"metric":{{"instance":"new{at}"}},"values":[[1700000001,"1"]]}}"#))
+    );
+    let graphite = many(&|at| format!(r#"{{"target":"new{at}","datapoints":[]}}"#));
+    for (kind, body) in [
+        (SourceKind::Prometheus, prometheus),
+        (SourceKind::Graphite, format!("[{graphite}]")),
+    ] {
+        let server = server(vec![Answers::This("200 OK", body)]).await;
+        no_data(&looked_by(kind, &server.url).await, "more than 20000 series", "series");
+    }
+    for kind in [SourceKind::Prometheus, SourceKind::Graphite] {
+        let server = server(vec![Answers::NoEnd]).await;
+        let looked = looked_by(kind, &server.url).await;
+        // Where the machine is too slow for so many bytes within the patience, it is the patience that ends it.
+        let why = if looked.look.evidence.contains("longer than") {
+            "longer than 32 MiB"
+        } else {
+            "2 tries failed"
+        };
+        no_data(&looked, why, "no end");
+    }
+}
+
+#[tokio::test]
+async fn what_agents_measured_is_no_data_when_the_coordinator_was_started_in_between() {
+    let of_agents = |comparison: Comparison| {
+        let canary = Canary {
+            source: SourceName::new("agents").unwrap(),
+            label: "host".parse().unwrap(),
+            ..comparison.canary
+        };
+        Arc::new(Comparison { canary, ..comparison })
+    };
+    let comparison = of_agents(comparison(
+        "slow: { kind: gauge, query: load }, slo: { kind: guard, query: load, above: 500 }",
+    ));
+    let before = comparison.opened.0 - comparison.canary.before.0;
+    for (began, wanted) in [(before, Says::Fail), (comparison.since.0 + 1, Says::NoData)] {
+        let kept = samples::Samples::new(Time(began));
+        for second in (before / 1000..).take_while(|second| *second <= comparison.since.0 / 1000 + 20) {
+            let arms = [(&comparison.treated, 2.0), (&comparison.control, 1.0)];
+            for (at, (host, harm)) in arms
+                .iter()
+                .flat_map(|(arm, harm)| arm.values().map(move |host| (host, harm)))
+                .enumerate()
+            {
+                let harm = if second > comparison.since.0 / 1000 { *harm } else { 1.0 };
+                let wobble = ((second * 7 + at as u64 * 3) % 5) as f64;
+                // Hosts differ, and not by arm.
+                let value = harm * (100.0 + (at * 7 % 20) as f64) + wobble;
+                kept.take(
+                    host,
+                    Time(second * 1000),
+                    [("load".to_owned(), value)],
+                    Time(second * 1000),
+                );
+            }
+        }
+        let sources = Sources::new(&[], Patience::default(), Arc::new(kept)).unwrap();
+        let Looked { look, .. } = look(&sources, &comparison, 20).await;
+        assert_eq!(look.says, wanted, "{}", look.evidence);
+        let says_why = look.evidence.contains("knows nothing of the time before");
+        assert_eq!(says_why, wanted == Says::NoData, "{}", look.evidence);
+    }
+}
+
+#[tokio::test]
+async fn only_so_many_gates_are_tried_at_once_and_nothing_is_told_to_the_engine() {
+    let (sources, serving) = source().await;
+    let trials = Trials::new(Arc::new(sources));
+    let one = || trials.look(comparison("slow: { kind: gauge, query: \"cpu:1.2\" }"), 20);
+    let (first, second, third) = tokio::join!(one(), one(), one());
+    assert!(third.is_none(), "it is told at once, and not kept waiting");
+    for kept in [first, second] {
+        let metric = &kept.expect("there is room").metrics[0];
+        assert!(metric.verdict.get().contains("\"fail\""), "{}", metric.verdict);
+    }
+    assert!(one().await.is_some());
+    serving.abort();
 }
 
 #[tokio::test]
