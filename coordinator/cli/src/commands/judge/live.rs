@@ -97,8 +97,9 @@ machine:
   initial: absent
   states: { absent: { traffic: none }, serving: { traffic: full } }
   phases:
-    - { name: install, from: absent, to: serving, sets: release, run: { argv: [install] }, timeout: 1m, undo: leave }
-  compensations: [{ name: leave, run: { argv: [leave] }, timeout: 1m }]
+    - { name: leave, from: serving, to: absent, run: { argv: [leave] }, timeout: 1m, undo: gone }
+    - { name: install, from: absent, to: serving, sets: release, run: { argv: [install] }, timeout: 1m, undo: gone }
+  compensations: [{ name: gone, run: { argv: [gone] }, timeout: 1m }]
   operations: { deploy: { to: serving, release: target } }
 ";
 /// And after them.
