@@ -66,7 +66,8 @@ pub enum Step {
     Power,
     /// The judge of canaries against SciPy, and its bench with a few canaries
     Judge,
-    /// A canary gate over a real Prometheus that scrapes real services; only when it is named
+    /// Canary gates over a real Prometheus that scrapes real services, and a real Graphite that is told of them;
+    /// only when it is named
     Canary,
     /// A Python client as a Jenkins job would use it
     Clients,
@@ -163,7 +164,7 @@ impl Step {
             Self::Crash => "Killed at every place where it could matter",
             Self::Power => "Power cuts",
             Self::Judge => "The judge of canaries",
-            Self::Canary => "A canary gate over a real Prometheus",
+            Self::Canary => "Canary gates over a real Prometheus and a real Graphite",
             Self::Clients => "A Python client, as a Jenkins job",
             Self::Buckets => "An artifact out of an S3 bucket",
             Self::Bench => "A small fleet in the bench",
