@@ -167,8 +167,8 @@ async fn tried(client: &mut ControlClient<Channel>, request: control::TryGateReq
     Ok(serde_json::from_slice(&text).unwrap())
 }
 
-#[tokio::test]
-async fn a_gate_is_tried_on_hosts_that_are_there_and_starts_nothing() {
+/// Two hosts that measure: one too much, one not.
+async fn measuring() -> House {
     let house = House::new();
     for (name, load) in [("h1", 99.0), ("h2", 1.0)] {
         let host = house.join(name, "dc1").await;
@@ -176,24 +176,41 @@ async fn a_gate_is_tried_on_hosts_that_are_there_and_starts_nothing() {
         agent.measure("load", load);
         agent.obey(|_| PhaseResult::Done);
     }
-    let deployed = echelon_coordinator::driver::wall().0;
-    let request = |gate: &str, canary: &[&str], control: &[&str]| control::TryGateRequest {
+    house
+}
+
+fn stamp(seconds: u64) -> Option<prost_types::Timestamp> {
+    let seconds = i64::try_from(seconds).unwrap();
+    Some(prost_types::Timestamp { seconds, nanos: 0 })
+}
+
+/// That gate, tried on these; the release came at this second.
+fn attempt(gate: &str, canary: &[&str], control: &[&str], came: u64) -> control::TryGateRequest {
+    let names = |hosts: &[&str]| hosts.iter().map(|host| format!("hosts/{host}")).collect();
+    control::TryGateRequest {
         text: gated(gate),
         gate: "compare".into(),
-        canary: canary.iter().map(|host| format!("hosts/{host}")).collect(),
-        control: control.iter().map(|host| format!("hosts/{host}")).collect(),
-        deploy_time: Some(prost_types::Timestamp {
-            seconds: i64::try_from(deployed / 1000).unwrap() + 1,
-            nanos: 0,
-        }),
+        canary: names(canary),
+        control: names(control),
+        deploy_time: stamp(came),
         end_time: None,
-    };
+    }
+}
+
+fn soon() -> u64 {
+    echelon_coordinator::driver::wall().0 / 1000 + 1
+}
+
+#[tokio::test]
+async fn a_gate_is_tried_on_hosts_that_are_there_and_starts_nothing() {
+    let house = measuring().await;
+    let came = soon();
     let mut dora = house.person("dora", Role::Deployer).await;
-    let mut verdict = async |canary: &str, control: &str, wanted: Outcome| {
+    for (canary, control, wanted) in [("h1", "h2", Outcome::Fail), ("h2", "h1", Outcome::Pass)] {
         let seen = async {
             loop {
                 // Until an interval is over it is refused.
-                if let Ok(kept) = tried(&mut dora, request(&guard(30), &[canary], &[control])).await {
+                if let Ok(kept) = tried(&mut dora, attempt(&guard(30), &[canary], &[control], came)).await {
                     let verdict: Verdict = serde_json::from_str(kept.metrics[0].verdict.get()).unwrap();
                     assert_eq!(
                         (kept.canary.as_slice(), kept.gate.as_str()),
@@ -209,74 +226,48 @@ async fn a_gate_is_tried_on_hosts_that_are_there_and_starts_nothing() {
         tokio::time::timeout(crate::house::LONG, seen)
             .await
             .expect("it is seen");
-    };
-    verdict("h1", "h2", Outcome::Fail).await;
-    verdict("h2", "h1", Outcome::Pass).await;
-
-    let other = guard(30).replace("host.name", "wave.name");
-    let label = guard(30).replace("host.name", "host.labels.rack");
-    for (request, code, why) in [
-        (request(&guard(30), &["h1"], &["h9"]), Code::NotFound, "h9"),
-        (
-            request(&guard(30), &["h1"], &["h1"]),
-            Code::InvalidArgument,
-            "h1 is named twice",
-        ),
-        (
-            request(&guard(30), &["h1"], &[]),
-            Code::InvalidArgument,
-            "control: is empty",
-        ),
-        (
-            request(&other, &["h1"], &["h2"]),
-            Code::InvalidArgument,
-            "names a wave or a release",
-        ),
-        (
-            request(&label, &["h1"], &["h2"]),
-            Code::InvalidArgument,
-            "h1 has no label rack",
-        ),
-        (
-            control::TryGateRequest {
-                gate: "health".into(),
-                ..request(&guard(30), &["h1"], &["h2"])
-            },
-            Code::InvalidArgument,
-            "health is no canary gate",
-        ),
-        (
-            control::TryGateRequest {
-                text: "name: web".into(),
-                ..request(&guard(30), &["h1"], &["h2"])
-            },
-            Code::InvalidArgument,
-            "the playbook has",
-        ),
-        (
-            control::TryGateRequest {
-                deploy_time: None,
-                ..request(&guard(30), &["h1"], &["h2"])
-            },
-            Code::InvalidArgument,
-            "deploy_time: is not set",
-        ),
-        (
-            control::TryGateRequest {
-                end_time: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }),
-                ..request(&guard(30), &["h1"], &["h2"])
-            },
-            Code::InvalidArgument,
-            "not one interval of 1s is over",
-        ),
-    ] {
-        let refused = tried(&mut dora, request).await.unwrap_err();
-        assert_eq!(refused.code(), code, "{refused}");
-        assert!(refused.message().contains(why), "{why}: {refused}");
     }
     let rollouts = dora
         .list_rollouts(control::ListRolloutsRequest::default())
         .await
         .unwrap();
     assert!(rollouts.into_inner().rollouts.is_empty(), "a try starts nothing");
+}
+
+#[tokio::test]
+async fn what_cannot_be_tried_is_refused_with_its_reason() {
+    let house = measuring().await;
+    let mut dora = house.person("dora", Role::Deployer).await;
+    let of = |gate: &str, canary: &str, control: &[&str]| attempt(gate, &[canary], control, soon());
+    let well = of(&guard(30), "h1", &["h2"]);
+    let hosts = |canary: &str, control: &[&str]| of(&guard(30), canary, control);
+    let called = |variable: &str| of(&guard(30).replace("host.name", variable), "h1", &["h2"]);
+    let with = |change: &dyn Fn(&mut control::TryGateRequest)| {
+        let mut request = well.clone();
+        change(&mut request);
+        request
+    };
+    for (request, why) in [
+        (hosts("h1", &["h1"]), "h1 is named twice"),
+        (hosts("h1", &[]), "control: is empty"),
+        (called("wave.name"), "names a wave or a release"),
+        (called("host.labels.rack"), "h1 has no label rack"),
+        (
+            with(&|request| request.gate = "health".into()),
+            "health is no canary gate",
+        ),
+        (with(&|request| request.gate = "other".into()), "has no gate other"),
+        (with(&|request| request.text = "name: web".into()), "the playbook has"),
+        (with(&|request| request.deploy_time = None), "deploy_time: is not set"),
+        (
+            with(&|request| request.end_time = stamp(1)),
+            "not one interval of 1s is over",
+        ),
+    ] {
+        let refused = tried(&mut dora, request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert!(refused.message().contains(why), "{why}: {refused}");
+    }
+    let unknown = tried(&mut dora, hosts("h1", &["h9"])).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound, "{unknown}");
 }
