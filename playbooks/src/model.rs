@@ -3,6 +3,7 @@
 
 mod action;
 mod canary;
+mod classic;
 mod gate;
 mod invariant;
 mod machine;
@@ -20,6 +21,7 @@ pub use action::{
     TcpCheck, WhichRelease,
 };
 pub use canary::{Canary, Doubt, Harm, Metric, MetricKind};
+pub use classic::{Classic, Effect, Nan, Outliers, Score};
 pub use gate::{Gate, GateKind, Rule};
 pub use invariant::{Ask, Invariant};
 pub use machine::{

@@ -115,6 +115,8 @@ names! {
     GateName = "gate";
     /// What a canary gate compares.
     MetricName = "metric";
+    /// Metrics of the classic judge that are weighed together.
+    GroupName = "group";
     /// Where samples come from.
     SourceName = "source";
     /// A plan: its fingerprint, shortened.

@@ -1,9 +1,12 @@
 //! Canary gates: what is compared, where its samples come from, and for how long. What the query says is the source's own
 //! language and is not read here.
 
-use std::collections::BTreeMap;
+mod classic;
+mod metric;
 
-use echelon_proto::{MetricName, Span};
+use std::ops::RangeInclusive;
+
+use echelon_proto::Span;
 
 use super::{
     Lint,
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     fault::code,
-    model::{Canary, Doubt, Gate, GateKind, Harm, Metric, MetricKind, Rule},
+    model::{Canary, Doubt, Gate, GateKind, Rule},
     text::{
         scalar::Plain,
         tree::{Node, Value},
@@ -39,6 +42,11 @@ const INTERVALS_MIN: u64 = 5;
 /// Of each host, before and since: what a source gives in one answer, and what can be kept of a decision.
 const INTERVALS_MAX: u64 = 2_000;
 
+/// Every number that is one.
+const NUMBERS: RangeInclusive<f64> = f64::MIN..=f64::MAX;
+/// Less finds nothing in any time; more is chance.
+const ALPHA: RangeInclusive<f64> = 0.000_1..=0.2;
+
 const CANARY: Shape = Shape {
     what: "a canary gate",
     required: &[
@@ -56,6 +64,8 @@ const CANARY: Shape = Shape {
         "extend",
         "control",
         "match",
+        "alpha",
+        "score",
         "on_fail",
         "on_inconclusive",
         "on_no_data",
@@ -72,68 +82,9 @@ const CANARY: Shape = Shape {
             "a canary gate ends by itself after `for`, or after what `extend` adds to it",
         ),
         ("interval", "between two samples of a gate is `every`"),
+        ("weights", "they belong to the score: { score: { weights: { errors: 60% } } }"),
     ],
 };
-
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("of", "only a ratio is a part `of` something"),
-    ("above", "only a guard has a bound: { kind: guard, above: 0.5 }"),
-    ("below", "only a guard has a bound: { kind: guard, below: 0.5 }"),
-];
-
-const GAUGE: Shape = Shape {
-    what: "a gauge of a canary gate",
-    required: &[("kind", "kind: gauge"), ("query", "query: \"avg by (instance) (...)\"")],
-    optional: &["direction", "tolerance", "margin"],
-    later: &[],
-    elsewhere: ELSEWHERE,
-};
-const COUNT: Shape = Shape {
-    what: "a count of a canary gate",
-    ..GAUGE
-};
-const LATENCY: Shape = Shape {
-    what: "a latency of a canary gate",
-    ..GAUGE
-};
-const RATIO: Shape = Shape {
-    what: "a ratio of a canary gate",
-    required: &[
-        ("kind", "kind: ratio"),
-        ("query", "query: \"sum by (instance) (increase(...))\""),
-        ("of", "of: \"sum by (instance) (increase(...))\""),
-    ],
-    optional: &["direction", "tolerance", "margin", "pass_below_rate"],
-    ..GAUGE
-};
-const GUARD: Shape = Shape {
-    what: "a guard of a canary gate",
-    required: &[("kind", "kind: guard"), ("query", "query: \"avg by (instance) (...)\"")],
-    optional: &["above", "below"],
-    later: &[],
-    elsewhere: &[
-        ("direction", "`above` and `below` say which way is harm"),
-        ("tolerance", "a guard has a bound: { above: 0.5 }"),
-        ("margin", "a guard has a bound: { above: 0.5 }"),
-    ],
-};
-
-#[derive(Clone, Copy)]
-enum Sort {
-    Gauge,
-    Count,
-    Ratio,
-    Latency,
-    Guard,
-}
-
-const SORTS: [(&str, Sort); 5] = [
-    ("gauge", Sort::Gauge),
-    ("count", Sort::Count),
-    ("ratio", Sort::Ratio),
-    ("latency", Sort::Latency),
-    ("guard", Sort::Guard),
-];
 
 pub(super) fn canary(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<Gate> {
     let fields = lint.fields(node, &CANARY)?;
@@ -149,7 +100,9 @@ pub(super) fn canary(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<
         lint.twice(items, "`match`");
         lint.each(items, |lint, item| key(lint, item, "match"))
     });
-    let metrics = fields.get("metrics").and_then(|node| metrics(lint, node));
+    let alpha = fields.or("alpha", None, |node| decimal(lint, node, "alpha", ALPHA).map(Some));
+    let metrics = (fields.get("metrics")).and_then(|node| metric::metrics(lint, node, times.as_ref()));
+    let score = classic::score(lint, fields.get("score"), metrics.as_ref());
     let doubt = [("extend", Doubt::Extend)].into_iter();
     let doubt = doubt.chain(RULES.iter().map(|(word, rule)| (*word, Doubt::Rule(*rule))));
     let doubt: Vec<_> = doubt.collect();
@@ -179,6 +132,8 @@ pub(super) fn canary(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<
             extend: times.extend,
             control_max: control_max?,
             alike: alike?,
+            alpha: alpha?,
+            score: score?,
             metrics: metrics?,
             on_inconclusive: on_inconclusive?,
             on_no_data: on_no_data?,
@@ -189,6 +144,7 @@ pub(super) fn canary(lint: &mut Lint<'_>, node: &Node, on_fail: Rule) -> Option<
     })
 }
 
+/// When it looks.
 struct Times {
     every: Span,
     before: Span,
@@ -233,105 +189,8 @@ fn times(lint: &mut Lint<'_>, fields: &Fields<'_>) -> Option<Times> {
     Some(times)
 }
 
-fn metrics(lint: &mut Lint<'_>, node: &Node) -> Option<BTreeMap<MetricName, Metric>> {
-    let entries = lint.entries(node, "`metrics`", Canary::METRICS_MAX)?;
-    if entries.is_empty() {
-        let help = "name one, or take the gate away";
-        lint.fault(code::EMPTY, node.at, "a canary gate that compares nothing", help);
-        return None;
-    }
-    let mut metrics = BTreeMap::new();
-    for (key, node) in entries {
-        let name: Option<MetricName> = lint.key_name(key, "metric");
-        let metric = metric(lint, node);
-        if let (Some(name), Some(metric)) = (name, metric) {
-            metrics.insert(name, metric);
-        }
-    }
-    (metrics.len() == entries.len()).then_some(metrics)
-}
-
-fn metric(lint: &mut Lint<'_>, node: &Node) -> Option<Metric> {
-    let Some(kind) = node.get("kind") else {
-        lint.fields(node, &GAUGE);
-        return None;
-    };
-    let sort = lint.choice(kind, "kind", &SORTS, &["forecast", "kayenta"])?;
-    let shape = match sort {
-        Sort::Gauge => &GAUGE,
-        Sort::Count => &COUNT,
-        Sort::Ratio => &RATIO,
-        Sort::Latency => &LATENCY,
-        Sort::Guard => &GUARD,
-    };
-    let fields = lint.fields(node, shape)?;
-    let kind = match sort {
-        Sort::Gauge => Some(MetricKind::Gauge),
-        Sort::Count => Some(MetricKind::Count),
-        Sort::Latency => Some(MetricKind::Latency),
-        Sort::Ratio => ratio(lint, &fields),
-        Sort::Guard => guard(lint, &fields),
-    };
-    let query = fields.get("query").and_then(|node| query(lint, node, "query"));
-    let direction = fields.or("direction", Harm::Increase, |node| {
-        lint.choice(node, "direction", &Harm::ALL, &[])
-    });
-    let tolerance = fields.or("tolerance", 0, |node| lint.percent(node, "tolerance"));
-    let margin = fields.or("margin", None, |node| lint.percent(node, "margin").map(Some));
-    Some(Metric {
-        kind: kind?,
-        query: query?,
-        direction: direction?,
-        tolerance: tolerance?,
-        margin: margin?,
-    })
-}
-
-fn ratio(lint: &mut Lint<'_>, fields: &Fields<'_>) -> Option<MetricKind> {
-    let of = fields.get("of").and_then(|node| query(lint, node, "of"));
-    let pass_below_rate = fields.or("pass_below_rate", None, |node| {
-        lint.percent(node, "pass_below_rate").map(Some)
-    });
-    Some(MetricKind::Ratio {
-        of: of?,
-        pass_below_rate: pass_below_rate?,
-    })
-}
-
-fn guard(lint: &mut Lint<'_>, fields: &Fields<'_>) -> Option<MetricKind> {
-    let above = fields.or("above", None, |node| decimal(lint, node, "above").map(Some));
-    let below = fields.or("below", None, |node| decimal(lint, node, "below").map(Some));
-    let (above, below) = (above?, below?);
-    if above.is_none() && below.is_none() {
-        lint.fault(
-            code::MISSING_KEY,
-            fields.at,
-            "a guard without a bound",
-            "add `above: 0.5`",
-        );
-        return None;
-    }
-    Some(MetricKind::Guard { above, below })
-}
-
-/// What the source is asked. It is the same for all hosts, so it has no variables.
-fn query(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<String> {
-    let text = lint.words(node, what)?;
-    if text.contains("${{") {
-        let help = "a query gives one series a host: `label` and `host` say which is whose";
-        lint.fault(
-            code::TEMPLATE,
-            node.at,
-            format!("{what}: a query has no variables"),
-            help,
-        );
-        return None;
-    }
-    Some(text.to_owned())
-}
-
-/// A number, as it is written.
-fn decimal(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<String> {
+/// A number within these bounds, as it is written.
+fn decimal(lint: &mut Lint<'_>, node: &Node, what: &str, range: RangeInclusive<f64>) -> Option<String> {
     let text = match &node.value {
         Value::Scalar(scalar) if matches!(resolved(scalar), Plain::Number | Plain::Fraction) => scalar.text.as_str(),
         _ => {
@@ -339,10 +198,13 @@ fn decimal(lint: &mut Lint<'_>, node: &Node, what: &str) -> Option<String> {
             return None;
         }
     };
-    let finite = text.parse::<f64>().is_ok_and(f64::is_finite);
-    if !finite {
+    if !text.parse::<f64>().is_ok_and(|number| range.contains(&number)) {
         let message = format!("{what} is {}, which is out of its bounds", cut(text));
-        lint.fault(code::NUMBER, node.at, message, "write a number like 0.5 or 1e-3");
+        let help = match range == NUMBERS {
+            true => "write a number like 0.5 or 1e-3".to_owned(),
+            false => format!("write a number from {} to {}", range.start(), range.end()),
+        };
+        lint.fault(code::NUMBER, node.at, message, help);
         return None;
     }
     Some(text.to_owned())

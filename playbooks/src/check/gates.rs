@@ -48,9 +48,17 @@ pub(super) struct Section {
     pub(super) names: Known,
     /// Those of kind `health`, also where something else is wrong with one.
     health: BTreeSet<String>,
-    /// Those of kind `canary`, with how many metrics each has.
-    canaries: BTreeMap<String, usize>,
+    /// Those of kind `canary`, also where something else is wrong with one.
+    canaries: BTreeMap<String, Compared>,
     places: BTreeMap<GateName, Mark>,
+}
+
+/// What a canary gate compares.
+#[derive(Clone, Copy)]
+struct Compared {
+    metrics: usize,
+    /// Some metric takes hosts to compare with, or may do so: it could not be read.
+    with_others: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -141,11 +149,7 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
             section.health.insert(key.text.clone());
         }
         if is_kind(node, "canary") {
-            let metrics = node.get("metrics").map_or(0, |metrics| match &metrics.value {
-                Value::Map(metrics) => metrics.len(),
-                Value::List(_) | Value::Scalar(_) | Value::Broken => 0,
-            });
-            section.canaries.insert(key.text.clone(), metrics);
+            section.canaries.insert(key.text.clone(), Compared::of(node));
         }
         let gate = gate(lint, node, on_fail);
         if let (Some(name), Some(gate)) = (name, gate) {
@@ -155,6 +159,20 @@ pub(super) fn gates(lint: &mut Lint<'_>, node: Option<&Node>, on_failure: Option
     }
     section.gates = (gates.len() == entries.len()).then_some(gates);
     section
+}
+
+impl Compared {
+    fn of(gate: &Node) -> Self {
+        let metrics = match gate.get("metrics").map(|metrics| &metrics.value) {
+            Some(Value::Map(metrics)) => metrics.as_slice(),
+            Some(Value::List(_) | Value::Scalar(_) | Value::Broken) | None => &[],
+        };
+        let is_own = |metric: &Node| is_kind(metric, "guard") || is_kind(metric, "forecast");
+        Self {
+            metrics: metrics.len(),
+            with_others: metrics.is_empty() || metrics.iter().any(|(_, metric)| !is_own(metric)),
+        }
+    }
 }
 
 fn is_kind(node: &Node, word: &str) -> bool {
@@ -293,7 +311,7 @@ impl Section {
         let mut metrics = 0;
         for item in items {
             let Value::Scalar(scalar) = &item.value else { continue };
-            metrics += self.canaries.get(&scalar.text).copied().unwrap_or(0);
+            metrics += self.canaries.get(&scalar.text).map_or(0, |canary| canary.metrics);
             if metrics > Canary::METRICS_MAX {
                 let message = format!("with `{}` this wave compares {metrics} metrics", cut(&scalar.text));
                 let help = format!(
@@ -306,12 +324,13 @@ impl Section {
         }
     }
 
-    /// A canary gate of the last wave: no host is left that the release has not reached.
+    /// A canary gate of the last wave: no host is left that the release has not reached. One whose metrics are all the canary's
+    /// own, bounds and forecasts, needs none.
     pub(super) fn report_no_control(&self, lint: &mut Lint<'_>, last: &str, gates: &Node) {
         let Value::List(items) = &gates.value else { return };
         for item in items {
             let Value::Scalar(scalar) = &item.value else { continue };
-            if self.canaries.contains_key(&scalar.text) {
+            if self.canaries.get(&scalar.text).is_some_and(|canary| canary.with_others) {
                 let message = format!(
                     "{last} asks the canary gate `{}`, but no host is left to compare with",
                     cut(&scalar.text)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use echelon_proto::{Label, MetricName, SourceName, Span};
 use serde::{Deserialize, Serialize};
 
-use super::{HostKey, Rule};
+use super::{Classic, HostKey, Rule, Score};
 use crate::template::Template;
 
 /// Hosts of the wave against hosts of later waves, which the release has not reached.
@@ -31,6 +31,13 @@ pub struct Canary {
     pub control_max: u32,
     /// Beside the pool: hosts are compared only with hosts that are alike in these.
     pub alike: Vec<HostKey>,
+    /// Of harmless canaries, the part that may be called harmful by its metrics together: a number in text, above 0; `None`:
+    /// the judge's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<String>,
+    /// How what the classic judge says of its metrics is put together.
+    #[serde(default)]
+    pub score: Score,
     /// At least one, at most [`Canary::METRICS_MAX`].
     pub metrics: BTreeMap<MetricName, Metric>,
     /// What follows when neither harm nor its absence was shown.
@@ -88,6 +95,15 @@ pub enum MetricKind {
         /// Below it is harm.
         below: Option<String>,
     },
+    /// What the past of the canary foretells.
+    Forecast {
+        /// How much of it is asked for.
+        past: Span,
+        /// What comes again and again; zero: nothing does.
+        season: Span,
+    },
+    /// As the classic judge does it.
+    Kayenta(Box<Classic>),
 }
 
 /// Which way is harm.
@@ -110,6 +126,18 @@ impl Canary {
     #[must_use]
     pub fn longest(&self) -> Span {
         Span(self.hold_for.0.saturating_mul(u64::from(self.extend) + 1))
+    }
+
+    /// Whether any metric takes hosts to compare with.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        self.metrics.values().any(|metric| metric.kind.is_compared())
+    }
+
+    /// Metrics among which what may be falsely called harm is divided.
+    #[must_use]
+    pub fn spending(&self) -> usize {
+        self.metrics.values().filter(|metric| metric.kind.spends()).count()
     }
 }
 
@@ -142,6 +170,27 @@ impl MetricKind {
             Self::Ratio { .. } => "ratio",
             Self::Latency => "latency",
             Self::Guard { .. } => "guard",
+            Self::Forecast { .. } => "forecast",
+            Self::Kayenta(_) => "kayenta",
+        }
+    }
+
+    /// Whether it takes hosts to compare with. A bound and a past are the canary's own.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        match self {
+            Self::Gauge | Self::Count | Self::Ratio { .. } | Self::Latency | Self::Kayenta(_) => true,
+            Self::Guard { .. } | Self::Forecast { .. } => false,
+        }
+    }
+
+    /// Whether it has a part of what may be falsely called harm. A bound is a promise, not a test, and the classic judge
+    /// keeps to no such budget.
+    #[must_use]
+    pub fn spends(&self) -> bool {
+        match self {
+            Self::Gauge | Self::Count | Self::Ratio { .. } | Self::Latency | Self::Forecast { .. } => true,
+            Self::Guard { .. } | Self::Kayenta(_) => false,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Which definition mirrors which shape of the reader.
-const MIRRORS: [(&str, &str); 55] = [
+const MIRRORS: [(&str, &str); 58] = [
     ("a playbook", "Playbook"),
     ("`hosts`", "Hosts"),
     ("`expect`", "Expect"),
@@ -56,6 +56,9 @@ const MIRRORS: [(&str, &str); 55] = [
     ("a ratio of a canary gate", "RatioMetric"),
     ("a latency of a canary gate", "LatencyMetric"),
     ("a guard of a canary gate", "GuardMetric"),
+    ("a forecast of a canary gate", "ForecastMetric"),
+    ("a kayenta of a canary gate", "KayentaMetric"),
+    ("`score`", "Score"),
     ("hours of a window", "Hours"),
     ("a stage", "Stage"),
     ("`deploy`", "Deploy"),
