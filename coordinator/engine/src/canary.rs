@@ -41,7 +41,7 @@ pub(crate) fn comparison(
     let (arms, wave) = (planned.arms.get(name)?, lane.waves.get(lane.wave)?);
     let undecided = |gate: &GateState| gate.verdict.is_none() && !gate.overruled;
     let canary = canary(rollout, name)?;
-    if !wave.gates.get(name).is_some_and(undecided) || arms.canary.is_empty() || arms.control.is_empty() {
+    if !wave.gates.get(name).is_some_and(undecided) || !arms.suffice(canary) {
         return None;
     }
     let artifact = &state.release(&rollout.app, &rollout.release)?.artifact;
@@ -64,14 +64,14 @@ pub(crate) fn comparison(
     let metrics = planned
         .gates
         .iter()
-        .filter_map(|gate| Some(self::canary(rollout, gate)?.metrics.len()));
+        .filter_map(|gate| Some(self::canary(rollout, gate)?.spending()));
     Some(Comparison {
         rollout: rollout.id.clone(),
         datacenter: datacenter.clone(),
         wave: lane.wave,
         gate: name.clone(),
         canary: canary.clone(),
-        metrics: u32::try_from(metrics.sum::<usize>()).unwrap_or(u32::MAX),
+        metrics: u32::try_from(metrics.sum::<usize>().max(1)).unwrap_or(u32::MAX),
         treated: arms.canary.iter().filter(arrived).filter_map(called).collect(),
         control: arms.control.iter().filter_map(called).collect(),
         opened: wave.opened?,

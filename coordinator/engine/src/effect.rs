@@ -95,7 +95,7 @@ pub struct Comparison {
     pub gate: GateName,
     /// What the playbook says of it.
     pub canary: Canary,
-    /// Of all canary gates of the wave together: they share what may be falsely called harm.
+    /// Of all canary gates of the wave together, those that share what may be falsely called harm; at least 1.
     pub metrics: u32,
     /// Hosts with the new release, by what the source calls them.
     pub treated: BTreeMap<String, HostId>,

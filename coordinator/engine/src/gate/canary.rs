@@ -62,7 +62,7 @@ impl Says {
 pub(super) fn ask(question: &Question<'_>, canary: &Canary) -> Answer {
     let lane = question.rollout.plan.lanes.get(question.lane);
     let arms = lane.and_then(|lane| lane.waves.get(question.wave)?.arms.get(question.name));
-    if arms.is_none_or(|arms| arms.canary.is_empty() || arms.control.is_empty()) {
+    if arms.is_none_or(|arms| !arms.suffice(canary)) {
         let evidence = "no host is left that the canary can be compared with";
         return Answer::new(Some(Verdict::NoData), evidence, None);
     }

@@ -9,7 +9,8 @@
 //! large canary, so 5 small ones to each small one: 10 and 10, though 40 would be there.
 //!
 //! Edge cases: canary hosts of a kind of which none is left are in neither arm, or they would be compared with others. Where
-//! none is left at all both arms are empty, and the gate says that there is no data. Hosts that are kept out of service are
+//! none is left at all both arms are empty, and the gate says that there is no data. A gate whose metrics are all the canary's
+//! own, bounds and forecasts, has the whole wave as its canary and nobody as its control. Hosts that are kept out of service are
 //! in no arm: they have no traffic. On the metric's level before the deploy hosts are not matched here, since a plan asks no
 //! source: the judge adjusts each host by its own past.
 
@@ -33,6 +34,14 @@ pub struct Arms {
 
 /// What hosts that are compared have in common.
 type Kind = (Pool, Vec<String>);
+
+impl Arms {
+    /// Whether somebody is there whom the gate can judge.
+    #[must_use]
+    pub fn suffice(&self, canary: &Canary) -> bool {
+        !self.canary.is_empty() && (!canary.is_compared() || !self.control.is_empty())
+    }
+}
 
 /// Draws the arms of every canary gate of these waves, none of which is out of service.
 pub(super) fn draw(state: &State, gates: &BTreeMap<GateName, Gate>, waves: &mut [WavePlan]) {
@@ -62,6 +71,14 @@ fn arms<'a>(state: &State, canary: &Canary, wave: &[HostPlan], later: impl Itera
         }
         kinds
     };
+    if !canary.is_compared() {
+        let mut canary: Vec<HostId> = wave.iter().map(|planned| planned.host.clone()).collect();
+        canary.sort();
+        return Arms {
+            canary,
+            control: Vec::new(),
+        };
+    }
     let mut there = kinds(later.collect());
     let mut here = kinds(wave.iter().collect());
     here.retain(|kind, _| there.contains_key(kind));

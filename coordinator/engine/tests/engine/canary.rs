@@ -266,3 +266,31 @@ fn a_wave_with_nobody_to_compare_with_has_no_data_at_once() {
         decision.evidence
     );
 }
+
+#[test]
+fn a_gate_of_bounds_and_forecasts_alone_judges_the_last_wave_with_nobody_to_compare_with() {
+    let own = |gate: &str| {
+        let (before, after) = gate.split_once("metrics: { cpu: { kind: gauge, query: cpu } }").unwrap();
+        let metrics = "metrics: { cpu: { kind: guard, query: cpu, above: 1 }, orders: { kind: forecast, query: orders, past: 1d } }";
+        format!("{before}{metrics}{after}")
+    };
+    let mut world = World::new();
+    for host in 0..4 {
+        world.host("dc1", &format!("h{host}"));
+    }
+    world.release("1.0");
+    world.playbook(&own(&playbook("", "[{ name: all, size: 100%, gates: [compare] }]")), &[]);
+    let start = world.start("1.0", "rolling");
+    world
+        .command("root", echelon_engine::command::Command::StartRollout(start))
+        .unwrap();
+    world.obey();
+    let asked = owed(&world).expect("its wave has rolled");
+    assert_eq!((asked.treated.len(), asked.control.len()), (4, 0));
+    assert_eq!(asked.metrics, 1, "a bound takes no part of what may be falsely called harm");
+    look(&mut world, 6, Says::Pass);
+    world.obey();
+    let rollout = world.engine.state().rollouts.get(&name::<RolloutId>("r1")).unwrap();
+    assert_eq!(rollout.status, Status::Ended(Outcome::Succeeded), "{}", rollout.ending);
+    world.check_replay();
+}
