@@ -12,7 +12,7 @@ pub mod wire;
 pub use digest::Digest;
 pub use fence::Fence;
 pub use id::{
-    App, Datacenter, GateName, GroupName, HostId, Invalid, Label, MetricName, OperationName, ParamName, Person, PhaseName, PlanId,
-    PlaybookName, Pool, ReleaseName, RequestId, RolloutId, SourceName, StateName, WaveName,
+    App, Datacenter, GateName, GroupName, HostId, Invalid, Label, MetricName, OperationName, ParamName, Person,
+    PhaseName, PlanId, PlaybookName, Pool, ReleaseName, RequestId, RolloutId, SourceName, StateName, WaveName,
 };
 pub use time::{Span, Time};

@@ -128,6 +128,19 @@ pub enum Metric {
         /// How.
         settings: latency::Settings,
     },
+    /// Samples of each host.
+    LatencyOfHosts {
+        /// Of each host.
+        control: gauge::Series,
+        /// Of each host.
+        canary: gauge::Series,
+        /// Before the deploy, of control and canary.
+        before: Option<(gauge::Series, gauge::Series)>,
+        /// In the whole window, where they are told at intervals.
+        intervals: Option<usize>,
+        /// How.
+        settings: latency::Settings,
+    },
     /// Values of each interval.
     Guard {
         /// Of the canary.
@@ -244,15 +257,7 @@ impl Metric {
                 canary,
                 before,
                 settings,
-            } => {
-                let gauge = gauge::Gauge {
-                    control,
-                    canary,
-                    control_before: before.as_ref().map(|(control, _)| control),
-                    canary_before: before.as_ref().map(|(_, canary)| canary),
-                };
-                gauge::judge(&gauge, settings)
-            }
+            } => gauge::judge(&arms(control, canary, before.as_ref()), settings),
             Self::Count {
                 control,
                 canary,
@@ -278,6 +283,19 @@ impl Metric {
                 let counts = |arm: &Points| -> Vec<f64> { arm.iter().map(|count| count.unwrap_or(f64::NAN)).collect() };
                 latency::judge_buckets(&counts(control), &counts(canary), settings)
             }
+            Self::LatencyOfHosts {
+                control,
+                canary,
+                before,
+                intervals,
+                settings,
+            } => {
+                let hosts = latency::Hosts {
+                    samples: arms(control, canary, before.as_ref()),
+                    intervals: *intervals,
+                };
+                latency::judge_hosts(&hosts, settings)
+            }
             Self::Guard { canary, settings } => guard::judge(canary, settings),
             Self::GuardRatio { canary, settings } => guard::judge_ratio(canary, settings),
             Self::Forecast {
@@ -291,6 +309,19 @@ impl Metric {
                 settings,
             } => kayenta::judge(control, canary, settings).verdict,
         }
+    }
+}
+
+fn arms<'a>(
+    control: &'a gauge::Series,
+    canary: &'a gauge::Series,
+    before: Option<&'a (gauge::Series, gauge::Series)>,
+) -> gauge::Gauge<'a> {
+    gauge::Gauge {
+        control,
+        canary,
+        control_before: before.map(|(control, _)| control),
+        canary_before: before.map(|(_, canary)| canary),
     }
 }
 
@@ -355,6 +386,7 @@ fn gauge(fields: &mut Fields) -> Result<Metric, Error> {
             tolerance: terms.tolerance,
             margin: terms.margin,
             intervals: terms.intervals,
+            is_matched: fields.take("matched")?.unwrap_or(true),
             budget: terms.budget,
         },
     })
@@ -410,6 +442,22 @@ fn ratio_settings(terms: &Terms, pass_below_rate: Option<f64>) -> ratio::Setting
 fn latency(fields: &mut Fields) -> Result<Metric, Error> {
     let above: Option<f64> = fields.take("above")?;
     let terms = Terms::read(fields, if above.is_some() { COUNT_MARGIN } else { LATENCY_MARGIN })?;
+    let settings = latency::Settings {
+        direction: terms.direction,
+        tolerance: terms.tolerance,
+        margin: terms.margin,
+        budget: terms.budget,
+    };
+    if above.is_none() && (fields.holds_map("control") || fields.holds_map("canary")) {
+        let before = (fields.take("control_before")?, fields.take("canary_before")?);
+        return Ok(Metric::LatencyOfHosts {
+            control: fields.arm("control")?,
+            canary: fields.arm("canary")?,
+            before: before.0.zip(before.1),
+            intervals: terms.intervals,
+            settings,
+        });
+    }
     let (control, canary): (Points, Points) = (fields.arm("control")?, fields.arm("canary")?);
     if let Some(bound) = above {
         let parts = latency::parts(control.len(), canary.len());
@@ -423,12 +471,7 @@ fn latency(fields: &mut Fields) -> Result<Metric, Error> {
         control,
         canary,
         buckets: fields.take("buckets")?.unwrap_or(false),
-        settings: latency::Settings {
-            direction: terms.direction,
-            tolerance: terms.tolerance,
-            margin: terms.margin,
-            budget: terms.budget,
-        },
+        settings,
     })
 }
 

@@ -27,7 +27,7 @@ use crate::{
     spending::{Budget, Purse},
     verdict::{Direction, LeftOut, Needed, Outcome, Verdict},
 };
-use history::History;
+use history::{History, Scale};
 use look::Look;
 
 /// With fewer hosts in an arm nothing can be said.
@@ -62,6 +62,8 @@ pub struct Settings {
     pub margin: f64,
     /// Intervals of the whole window; `None`: as many as there are points.
     pub intervals: Option<usize>,
+    /// Whether control hosts are left out whose level before no canary host was near.
+    pub is_matched: bool,
     /// What may go wrong.
     pub budget: Budget,
 }
@@ -69,7 +71,16 @@ pub struct Settings {
 /// Looks after every interval until something is shown.
 #[must_use]
 pub fn judge(gauge: &Gauge<'_>, settings: &Settings) -> Verdict {
-    let history = match History::read(gauge) {
+    on_scale(gauge, None, settings)
+}
+
+/// The same where values are parts of something: tolerance, margin and effect are differences of these.
+pub(crate) fn judge_shares(gauge: &Gauge<'_>, settings: &Settings) -> Verdict {
+    on_scale(gauge, Some(Scale::Share), settings)
+}
+
+fn on_scale(gauge: &Gauge<'_>, scale: Option<Scale>, settings: &Settings) -> Verdict {
+    let history = match History::read(gauge, scale, settings.is_matched) {
         Ok(history) => history,
         Err(verdict) => return *verdict,
     };

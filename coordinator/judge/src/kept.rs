@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Case, case};
+use crate::{Case, Outcome, Verdict, case, score};
 
 /// One look.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +30,36 @@ pub struct Kept {
     pub control: Vec<String>,
     /// In the order of their names.
     pub metrics: Vec<Metric>,
+    /// Of those that the classic judge judges, together; `None`: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Scored>,
+}
+
+/// What the classic judge says, put together.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Scored {
+    /// How.
+    pub settings: score::Settings,
+    /// What was judged; none: it was not time yet.
+    pub metrics: Vec<score::Metric>,
+    /// What it came to.
+    pub verdict: Verdict,
+}
+
+impl Scored {
+    /// Puts these together; without any the reason is why there are none.
+    #[must_use]
+    pub fn new(settings: score::Settings, metrics: Vec<score::Metric>, not_yet: &str) -> Self {
+        let verdict = match metrics.is_empty() {
+            true => Verdict::new(Outcome::Inconclusive, not_yet),
+            false => score::judge(&metrics, &settings),
+        };
+        Self {
+            settings,
+            metrics,
+            verdict,
+        }
+    }
 }
 
 /// One metric of a look.
@@ -70,6 +100,31 @@ impl Metric {
             let is_same = verdict.is_ok_and(|verdict| verdict == self.verdict.get());
             Again { case, is_same }
         }))
+    }
+}
+
+impl Kept {
+    /// Whether the score comes out as it was kept, from the samples of those metrics whose samples were kept; `None`: there
+    /// is none.
+    #[must_use]
+    pub fn is_score_same(&self) -> Option<bool> {
+        let kept = self.score.as_ref().filter(|score| !score.metrics.is_empty())?;
+        let again = kept.metrics.iter().map(|scored| {
+            let case = self
+                .metrics
+                .iter()
+                .find(|metric| metric.name == scored.name)?
+                .case
+                .as_ref();
+            // Without samples nothing can be judged: what was said then stands.
+            let Some(case) = case else { return Some(scored.clone()) };
+            let case = Case::read(case.get()).ok()?;
+            Some(case.scored(&case.judge()))
+        });
+        let again: Option<Vec<_>> = again.collect();
+        // The words have its figures; a number that was read again may differ in its last digit.
+        let told = |verdict: &Verdict| (verdict.outcome, verdict.reason.clone());
+        Some(again.is_some_and(|again| told(&score::judge(&again, &kept.settings)) == told(&kept.verdict)))
     }
 }
 

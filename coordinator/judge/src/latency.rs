@@ -8,8 +8,14 @@
 //! sum is 0.043. Samples must not hang together: requests of one host in one burst do. Edge: all samples the same value,
 //! or only one, are no distribution.
 //!
+//! Where it is known of which host each sample is, `hosts` has the test: this one presumes that hosts do not differ.
+//!
 //! Deliberately no quantile: a p99 hides what happens beside it. Where one bound is all that matters, count what is above it
 //! (`above`) and judge the ratio.
+
+mod hosts;
+
+pub use hosts::{Hosts, judge_hosts};
 
 use crate::{
     interval::PASS_INTERVALS_MIN,

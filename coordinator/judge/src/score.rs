@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{Label, Outcome};
+use crate::{Label, Outcome, Verdict};
 
 /// Where nothing was said: what Spinnaker suggests.
 pub const PASS: f64 = 95.0;
@@ -21,7 +21,7 @@ pub const UNGROUPED: &str = "ungrouped";
 const NO_DATA: f64 = 0.5;
 
 /// A metric as the score sees it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// For the reason.
     pub name: String,
@@ -34,7 +34,7 @@ pub struct Metric {
 }
 
 /// Weights in percent, and from which scores on it is good or half good.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// By group.
     pub weights: BTreeMap<String, f64>,
@@ -134,6 +134,45 @@ pub fn score(metrics: &[Metric], settings: &Settings) -> Score {
         reason,
         groups,
     }
+}
+
+/// What a gate hears of the score: between both marks is doubt. Where nothing was judged, and where the score is 0 for want of
+/// data, there is no data: that is neither a pass, as there of a group without any, nor harm that was shown.
+#[must_use]
+pub fn judge(metrics: &[Metric], settings: &Settings) -> Verdict {
+    let scored = score(metrics, settings);
+    let is_untold = |metric: &Metric| metric.label == Label::NoData || metric.label == Label::Error;
+    let untold = metrics.iter().filter(|metric| is_untold(metric)).count();
+    let is_half = untold as f64 >= NO_DATA * metrics.len() as f64;
+    if is_half || metrics.iter().any(|metric| metric.critical && is_untold(metric)) {
+        let reason = scored
+            .reason
+            .unwrap_or_else(|| format!("{untold} of {} metrics were not judged", metrics.len()));
+        return Verdict::no_data(reason);
+    }
+    let outcome = match scored.verdict {
+        Class::Pass => Outcome::Pass,
+        Class::Marginal => Outcome::Inconclusive,
+        Class::Fail => Outcome::Fail,
+    };
+    let groups = scored.groups.iter();
+    let groups = groups.map(|group| format!("{} {:.2} at {:.2} %", group.name, group.score, group.weight));
+    let groups: Vec<_> = groups.collect();
+    let bad = metrics
+        .iter()
+        .filter(|metric| metric.label != Label::Pass && !is_untold(metric));
+    let bad: Vec<_> = bad.map(|metric| metric.name.as_str()).collect();
+    let mut reason = format!("{:.2} of 100: {}", scored.score, groups.join(", "));
+    for part in scored
+        .reason
+        .into_iter()
+        .chain((!bad.is_empty()).then(|| format!("not good: {}", bad.join(", "))))
+    {
+        reason = format!("{reason}; {part}");
+    }
+    let mut verdict = Verdict::new(outcome, reason);
+    verdict.statistic = Some(scored.score);
+    verdict
 }
 
 /// As the score sees a verdict of our own kinds.
@@ -257,5 +296,38 @@ mod tests {
         let scored = score(&third, &Settings::default());
         assert_eq!(scored.score, 100.0, "a group without data counts as good, as there");
         assert!(scored.groups[1].no_data);
+    }
+
+    #[test]
+    fn a_gate_hears_a_pass_doubt_or_harm_and_where_nothing_was_told_no_data() {
+        let judged = |labels: &[Label]| {
+            let metrics: Vec<_> = labels.iter().map(|label| metric("a", "x", *label)).collect();
+            judge(&metrics, &Settings::default()).outcome
+        };
+        let of = |bad: usize| [vec![Label::High; bad], vec![Label::Pass; 10 - bad]].concat();
+        assert_eq!(judged(&of(0)), Outcome::Pass);
+        assert_eq!(judged(&of(2)), Outcome::Inconclusive);
+        assert_eq!(judged(&of(3)), Outcome::Fail);
+        for nothing in [Label::NoData, Label::Error] {
+            assert_eq!(judged(&[nothing]), Outcome::NoData, "there it would pass");
+            assert_eq!(judged(&[nothing, Label::Pass]), Outcome::NoData);
+            assert_eq!(judged(&[nothing, Label::Pass, Label::Pass]), Outcome::Pass);
+        }
+        assert_eq!(judged(&[Label::NoDataFail]), Outcome::Fail, "it was required");
+        let critical = |label: Label| {
+            let mut metrics = vec![metric("a", "x", Label::Pass); 9];
+            metrics.push(Metric {
+                critical: true,
+                ..metric("cpu", "x", label)
+            });
+            judge(&metrics, &Settings::default())
+        };
+        assert_eq!(critical(Label::NoData).outcome, Outcome::NoData);
+        let high = critical(Label::High);
+        assert_eq!(high.outcome, Outcome::Fail);
+        assert!(
+            high.reason.contains("the critical metric cpu") && high.reason.contains("not good: cpu"),
+            "{high:?}"
+        );
     }
 }

@@ -5,6 +5,7 @@
 
 mod case;
 mod look;
+mod score;
 mod trial;
 
 use std::{

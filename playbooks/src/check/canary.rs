@@ -82,7 +82,10 @@ const CANARY: Shape = Shape {
             "a canary gate ends by itself after `for`, or after what `extend` adds to it",
         ),
         ("interval", "between two samples of a gate is `every`"),
-        ("weights", "they belong to the score: { score: { weights: { errors: 60% } } }"),
+        (
+            "weights",
+            "they belong to the score: { score: { weights: { errors: 60% } } }",
+        ),
     ],
 };
 

@@ -14,7 +14,7 @@ use echelon_judge::{
 use super::{
     chance::{Chance, each},
     figures::{Figure, Figures, Goal, Seen},
-    world::{self, Fleet, Levels, MINUTES},
+    world::{self, Fleet, Kin, Latencies, Levels, MINUTES},
 };
 use crate::screen;
 
@@ -41,10 +41,9 @@ const FEW: Fleet = Fleet {
     canary: 8,
     rho: 0.8,
 };
-/// Events and distributions of hosts that differ are never quite the same in both arms; with 20 hosts that differ by 20 %
-/// the arms differ by 4.5 % or so.
+/// Events of hosts that differ are never quite the same in both arms; with 20 hosts that differ by 20 % the arms differ by
+/// 4.5 % or so.
 const COUNT_TOLERANCE: f64 = 0.1;
-const LATENCY_TOLERANCE: f64 = 0.05;
 /// Samples of an arm.
 const SAMPLES: usize = 18_000;
 const FALSE_MOST: Goal = Goal {
@@ -70,7 +69,8 @@ pub fn measure(seed: u64, canaries: u64) -> Figures {
     for rho in [0.0, 0.5, 0.8] {
         row(harmless(seed, canaries, Fleet { rho, ..WIDE }, FALSE_MOST));
     }
-    row(mixed(seed, canaries));
+    mixed(seed, canaries).into_iter().for_each(&mut row);
+    hotter(seed, (canaries / 4).max(10)).into_iter().for_each(&mut row);
     row(harmless(seed, (canaries / 4).max(10), EVEN, FALSE_MOST));
     row(harmless(seed, (canaries / 20).max(10), FEW, FALSE_MOST));
     let soon = Goal {
@@ -134,21 +134,64 @@ fn harmless(seed: u64, canaries: u64, fleet: Fleet, goal: Goal) -> Figure {
     Figure::new(name, &seen, goal)
 }
 
-/// Three of each kind that the release does nothing to.
-fn mixed(seed: u64, canaries: u64) -> Figure {
+/// Three of each kind that the release does nothing to: all together, and what each kind has in it.
+fn mixed(seed: u64, canaries: u64) -> Vec<Figure> {
     let name = format!("harmless, 3 each of gauge, count, ratio, latency, {}", of(WIDE));
-    let seen = each(canaries, |canary| {
+    let judged = each(canaries, |canary| {
         let mut chance = Chance::new(seed, &name, canary);
-        let mut judged = Vec::new();
-        for rate in [60.0, 1.0, 0.2] {
-            judged.push(level(WIDE, 0.0, &mut chance));
-            judged.push(events(WIDE, rate, 1.0, &mut chance));
-            judged.push(requests(WIDE, 100.0 * rate, 1.0, &mut chance));
-            judged.push(latencies(WIDE, 0.0, &mut chance));
-        }
-        together(&judged)
+        [60.0, 1.0, 0.2].map(|rate| {
+            [
+                level(WIDE, 0.0, &mut chance),
+                events(WIDE, rate, 1.0, &mut chance),
+                requests(WIDE, 100.0 * rate, 1.0, &mut chance),
+                latencies(WIDE, 0.0, &mut chance),
+            ]
+        })
     });
-    Figure::new(name, &seen, FALSE_MOST)
+    let all: Vec<_> = judged.iter().map(|rates| together(rates.as_flattened())).collect();
+    let mut figures = vec![Figure::new(name, &all, FALSE_MOST)];
+    for (at, kind) in ["gauges", "counts", "ratios", "latencies"].into_iter().enumerate() {
+        let of_kind = |rates: &[[Judged; 4]; 3]| together(&rates.each_ref().map(|kinds| kinds[at].clone()));
+        let seen: Vec<_> = judged.iter().map(of_kind).collect();
+        figures.push(Figure::new(format!("of these, the 3 {kind}"), &seen, NO_GOAL));
+    }
+    figures
+}
+
+/// Gauges of canaries that were hotter than the others all along, with control hosts left out that are at no such level,
+/// or with all of them.
+fn hotter(seed: u64, canaries: u64) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (kin, what) in [
+        (Kin::Hotter(1.0), "hotter by what hosts differ by"),
+        (Kin::Queueing(0.0), "queues under more load"),
+        (
+            Kin::Queueing(1.0),
+            "queues under more load, hotter by what hosts differ by",
+        ),
+    ] {
+        for is_matched in [true, false] {
+            let settings = gauge::Settings {
+                is_matched,
+                ..gauge_settings()
+            };
+            let seen = each(canaries, |canary| {
+                let mut chance = Chance::new(seed, what, canary);
+                let gauge = |_| {
+                    let levels = Levels::draw(WIDE, 0.0, kin, &mut chance);
+                    (gauge::judge(&levels.gauge(), &settings), is_high(&levels.averaged()))
+                };
+                together(&(0..METRICS_MAX).map(gauge).collect::<Vec<_>>())
+            });
+            let how = if is_matched { "near ones" } else { "all" };
+            figures.push(Figure::new(
+                format!("harmless, {what}, against {how}, {}", of(WIDE)),
+                &seen,
+                NO_GOAL,
+            ));
+        }
+    }
+    figures
 }
 
 fn shifted(seed: u64, canaries: u64, fleet: Fleet, goal: Goal) -> Figure {
@@ -192,7 +235,7 @@ fn speed(seed: u64) -> Figure {
     };
     let name = "12 metrics of 2,000 hosts x 60 points judged";
     let levels = each(u64::from(METRICS_MAX), |metric| {
-        Levels::draw(fleet, 0.0, &mut Chance::new(seed, name, metric))
+        Levels::draw(fleet, 0.0, Kin::Alike, &mut Chance::new(seed, name, metric))
     });
     let began = Instant::now();
     let judged = each(levels.len() as u64, |metric| {
@@ -214,7 +257,7 @@ fn speed(seed: u64) -> Figure {
 type Judged = (Verdict, bool);
 
 fn level(fleet: Fleet, change: f64, chance: &mut Chance) -> Judged {
-    let levels = Levels::draw(fleet, change, chance);
+    let levels = Levels::draw(fleet, change, Kin::Alike, chance);
     (
         gauge::judge(&levels.gauge(), &gauge_settings()),
         is_high(&levels.averaged()),
@@ -262,19 +305,23 @@ fn requests(fleet: Fleet, a_minute: f64, times: f64, chance: &mut Chance) -> Jud
 
 /// The classic judge gets the mean of each minute's samples.
 fn latencies(fleet: Fleet, change: f64, chance: &mut Chance) -> Judged {
-    let (control, canary) = world::latencies(fleet, SAMPLES, change, chance);
+    let drawn = Latencies::draw(fleet, SAMPLES, change, chance);
     let settings = latency::Settings {
         direction: Direction::Increase,
-        tolerance: LATENCY_TOLERANCE,
-        margin: 0.2,
+        tolerance: 0.0,
+        margin: 0.1,
         budget: BUDGET,
     };
-    let minutes = |arm: &Points| -> Points {
-        let mean = |minute: &[Option<f64>]| Some(minute.iter().flatten().sum::<f64>() / minute.len() as f64);
-        arm.chunks(SAMPLES / MINUTES).map(mean).collect()
+    let hosts = latency::Hosts {
+        samples: gauge::Gauge {
+            control: &drawn.control,
+            canary: &drawn.canary,
+            control_before: Some(&drawn.control_before),
+            canary_before: Some(&drawn.canary_before),
+        },
+        intervals: None,
     };
-    let verdict = latency::judge(&control, &canary, &settings);
-    (verdict, is_high(&(minutes(&control), minutes(&canary))))
+    (latency::judge_hosts(&hosts, &settings), is_high(&drawn.averaged()))
 }
 
 fn gauge_settings() -> gauge::Settings {
@@ -283,6 +330,7 @@ fn gauge_settings() -> gauge::Settings {
         tolerance: 0.0,
         margin: 0.1,
         intervals: Some(MINUTES),
+        is_matched: true,
         budget: BUDGET,
     }
 }

@@ -25,6 +25,45 @@ const TOGETHER: f64 = 0.06;
 /// By how much one request differs from another.
 const REQUEST: f64 = 0.5;
 
+/// The part of the time that the host of the mean is busy, where hosts queue.
+const BUSY: f64 = 0.5;
+/// No host is busier for ever.
+const BUSY_MOST: f64 = 0.8;
+/// By how much all hosts have more to do from the deploy on, where hosts queue.
+const MORE: f64 = 0.1;
+
+/// How the canary hosts differ from the others before anything is done to them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kin {
+    /// As hosts differ.
+    Alike,
+    /// Their levels are higher by so many of what hosts differ by.
+    Hotter(f64),
+    /// Those too, and what is measured is a time in a queue, with more load from the deploy on: busier hosts suffer more.
+    Queueing(f64),
+}
+
+impl Kin {
+    fn hotter(self) -> f64 {
+        match self {
+            Self::Alike => 0.0,
+            Self::Hotter(by) | Self::Queueing(by) => by,
+        }
+    }
+
+    /// Of a host, before and since.
+    fn levels(self, level: f64) -> (f64, f64) {
+        let waits = |busy: f64| -(1.0 - busy).ln();
+        match self {
+            Self::Alike | Self::Hotter(_) => (level, level),
+            Self::Queueing(_) => {
+                let busy = (BUSY * level.exp()).min(BUSY_MOST);
+                (waits(busy), waits(busy * (1.0 + MORE)))
+            }
+        }
+    }
+}
+
 /// How many hosts, and how much a minute depends on the one before.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fleet {
@@ -50,23 +89,25 @@ pub(super) struct Levels {
 
 impl Levels {
     /// Where the release changes the canary by `change`.
-    pub(super) fn draw(fleet: Fleet, change: f64, chance: &mut Chance) -> Self {
+    pub(super) fn draw(fleet: Fleet, change: f64, kin: Kin, chance: &mut Chance) -> Self {
         let minutes = BEFORE + MINUTES;
         let together = chance.series(minutes, fleet.rho, TOGETHER);
-        let mut arm = |count: usize, change: f64| {
+        let mut arm = |count: usize, hotter: f64, change: f64| {
             let (mut before, mut since) = (Series::new(), Series::new());
             for host in 0..count {
-                let level = HOSTS * chance.normal();
+                let (then, now) = kin.levels(HOSTS * (chance.normal() + hotter));
                 let own = chance.series(minutes, fleet.rho, MINUTE);
-                let value = |at: usize, change: f64| Some(100.0 * (level + own[at] + together[at] + change).exp());
+                let value = |at: usize, level: f64| Some(100.0 * (level + own[at] + together[at]).exp());
                 let name = format!("{host:04}");
-                before.insert(name.clone(), (0..BEFORE).map(|at| value(at, 0.0)).collect());
-                since.insert(name, (BEFORE..minutes).map(|at| value(at, change)).collect());
+                before.insert(name.clone(), (0..BEFORE).map(|at| value(at, then)).collect());
+                since.insert(name, (BEFORE..minutes).map(|at| value(at, now + change)).collect());
             }
             (before, since)
         };
-        let ((control_before, control), (canary_before, canary)) =
-            (arm(fleet.control, 0.0), arm(fleet.canary, change.ln_1p()));
+        let ((control_before, control), (canary_before, canary)) = (
+            arm(fleet.control, 0.0, 0.0),
+            arm(fleet.canary, kin.hotter(), change.ln_1p()),
+        );
         Self {
             control,
             canary,
@@ -157,14 +198,54 @@ pub(super) fn requests(
     )
 }
 
-/// Latencies of so many requests an arm, each of any host; the release makes them longer by `change`.
-pub(super) fn latencies(fleet: Fleet, samples: usize, change: f64, chance: &mut Chance) -> (Points, Points) {
-    let mut arm = |hosts: usize, change: f64| -> Points {
-        let levels: Vec<f64> = (0..hosts).map(|_| HOSTS * chance.normal()).collect();
-        let sample = |at: usize| Some((levels[at % hosts] + REQUEST * chance.normal() + change).exp());
-        (0..samples).map(sample).collect()
-    };
-    (arm(fleet.control, 0.0), arm(fleet.canary, change.ln_1p()))
+/// Latencies of requests, by host.
+pub(super) struct Latencies {
+    pub(super) control: Series,
+    pub(super) canary: Series,
+    pub(super) control_before: Series,
+    pub(super) canary_before: Series,
+}
+
+impl Latencies {
+    /// Of so many requests an arm since the deploy, and half as many before; the release makes them longer by `change`.
+    pub(super) fn draw(fleet: Fleet, samples: usize, change: f64, chance: &mut Chance) -> Self {
+        let mut arm = |hosts: usize, change: f64| {
+            let (mut before, mut since) = (Series::new(), Series::new());
+            for host in 0..hosts {
+                let level = HOSTS * chance.normal();
+                let mut told = |count: usize, change: f64| -> Points {
+                    let sample = |_| Some((level + REQUEST * chance.normal() + change).exp());
+                    (0..count).map(sample).collect()
+                };
+                let name = format!("{host:04}");
+                before.insert(name.clone(), told(samples * BEFORE / MINUTES / hosts, 0.0));
+                since.insert(name, told(samples / hosts, change));
+            }
+            (before, since)
+        };
+        let ((control_before, control), (canary_before, canary)) =
+            (arm(fleet.control, 0.0), arm(fleet.canary, change.ln_1p()));
+        Self {
+            control,
+            canary,
+            control_before,
+            canary_before,
+        }
+    }
+
+    /// As peers see them: of each minute the mean of all that an arm has told.
+    pub(super) fn averaged(&self) -> (Points, Points) {
+        let minute = |series: &Series, minute: usize| {
+            let told = series.values().flat_map(|points| {
+                let part = |minute: usize| points.len() * minute / MINUTES;
+                points[part(minute)..part(minute + 1)].iter().flatten()
+            });
+            let told: Vec<f64> = told.copied().collect();
+            (!told.is_empty()).then(|| told.iter().sum::<f64>() / told.len() as f64)
+        };
+        let arm = |series| (0..MINUTES).map(|at| minute(series, at)).collect();
+        (arm(&self.control), arm(&self.canary))
+    }
 }
 
 /// Events as an average a host, which is what the classic judge is given.

@@ -270,7 +270,9 @@ fn a_wave_with_nobody_to_compare_with_has_no_data_at_once() {
 #[test]
 fn a_gate_of_bounds_and_forecasts_alone_judges_the_last_wave_with_nobody_to_compare_with() {
     let own = |gate: &str| {
-        let (before, after) = gate.split_once("metrics: { cpu: { kind: gauge, query: cpu } }").unwrap();
+        let (before, after) = gate
+            .split_once("metrics: { cpu: { kind: gauge, query: cpu } }")
+            .unwrap();
         let metrics = "metrics: { cpu: { kind: guard, query: cpu, above: 1 }, orders: { kind: forecast, query: orders, past: 1d } }";
         format!("{before}{metrics}{after}")
     };
@@ -279,7 +281,10 @@ fn a_gate_of_bounds_and_forecasts_alone_judges_the_last_wave_with_nobody_to_comp
         world.host("dc1", &format!("h{host}"));
     }
     world.release("1.0");
-    world.playbook(&own(&playbook("", "[{ name: all, size: 100%, gates: [compare] }]")), &[]);
+    world.playbook(
+        &own(&playbook("", "[{ name: all, size: 100%, gates: [compare] }]")),
+        &[],
+    );
     let start = world.start("1.0", "rolling");
     world
         .command("root", echelon_engine::command::Command::StartRollout(start))
@@ -287,7 +292,10 @@ fn a_gate_of_bounds_and_forecasts_alone_judges_the_last_wave_with_nobody_to_comp
     world.obey();
     let asked = owed(&world).expect("its wave has rolled");
     assert_eq!((asked.treated.len(), asked.control.len()), (4, 0));
-    assert_eq!(asked.metrics, 1, "a bound takes no part of what may be falsely called harm");
+    assert_eq!(
+        asked.metrics, 1,
+        "a bound takes no part of what may be falsely called harm"
+    );
     look(&mut world, 6, Says::Pass);
     world.obey();
     let rollout = world.engine.state().rollouts.get(&name::<RolloutId>("r1")).unwrap();

@@ -88,6 +88,13 @@ impl Fields {
         first.starts_with('[')
     }
 
+    /// Whether an object stands there.
+    pub(super) fn holds_map(&self, field: &str) -> bool {
+        self.left
+            .get(field)
+            .is_some_and(|raw| raw.get().trim_start().starts_with('{'))
+    }
+
     pub(super) fn end(mut self, kind: Kind) -> Result<(), Error> {
         let Some((field, _)) = self.left.pop_first() else {
             return Ok(());

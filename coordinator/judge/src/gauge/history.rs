@@ -1,6 +1,6 @@
 //! What is known of each host, brought to one scale: its level before, and its levels since. Deliberately no test.
 
-use super::{Gauge, HOSTS_MIN, Series, Settings};
+use super::{Gauge, HOSTS_MIN, Series, Settings, WELCH_HOSTS_MIN};
 use crate::{
     moments, spending,
     verdict::{Outcome, Verdict},
@@ -11,9 +11,13 @@ const BEFORE_POINTS_MIN: usize = 8;
 /// Beyond this a mean would be its first and last point alone, and one bad point all of it.
 const RHO_MAX: f64 = 0.9;
 
+/// So many standard deviations of the canary hosts' levels beyond these are near.
+const MATCH_REACH: f64 = 0.0;
+
 /// One host.
 #[derive(Debug)]
 pub(super) struct Host {
+    name: String,
     pub(super) is_canary: bool,
     /// Mean in the window before; zero where no host has one.
     pub(super) before: f64,
@@ -64,16 +68,16 @@ pub(super) struct History {
     pub(super) before: usize,
     /// How much a point depends on the one before it.
     pub(super) rho: f64,
-    /// Whether values are logarithms; else they are in units of the control's mean.
-    pub(super) is_logarithm: bool,
+    /// What values are brought to.
+    pub(super) scale: Scale,
     /// Points that were told, of control and canary.
     pub(super) samples: (usize, usize),
     pub(super) left_out: Vec<(String, &'static str)>,
 }
 
 impl History {
-    /// A verdict at once where there is nothing to compare.
-    pub(super) fn read(gauge: &Gauge<'_>) -> Result<Self, Box<Verdict>> {
+    /// A verdict at once where there is nothing to compare. On this scale, or on the one that the values allow.
+    pub(super) fn read(gauge: &Gauge<'_>, scale: Option<Scale>, is_matched: bool) -> Result<Self, Box<Verdict>> {
         let arms = [(gauge.control, false), (gauge.canary, true)];
         let told = |series: &Series| {
             series
@@ -87,14 +91,15 @@ impl History {
         if samples.0 == 0 || samples.1 == 0 {
             return Err(Box::new(Verdict::no_data("an arm has no value")));
         }
-        if arms.iter().any(|(series, _)| is_constant(series)) {
+        // Parts of samples may well be all of them; that a source has died was seen on the samples then.
+        if scale.is_none() && arms.iter().any(|(series, _)| is_constant(series)) {
             let reason = "an arm says one and the same number on all hosts at all times: does its source live?";
             let verdict = Verdict::inconclusive(reason).counted(samples.0, samples.1);
             return Err(Box::new(verdict));
         }
         let before = gauge.control_before.zip(gauge.canary_before);
         let befores = before.map(|(control, canary)| [control, canary]);
-        let Some(scale) = Scale::of(&[gauge.control, gauge.canary], befores.as_ref()) else {
+        let Some(scale) = scale.or_else(|| Scale::of(&[gauge.control, gauge.canary], befores.as_ref())) else {
             let reason = "values are not all positive, and the control's mean is not either: no change of it is a part";
             return Err(Box::new(Verdict::inconclusive(reason).counted(samples.0, samples.1)));
         };
@@ -104,7 +109,7 @@ impl History {
             intervals: intervals.unwrap_or(0),
             before: 0,
             rho: 0.0,
-            is_logarithm: matches!(scale, Scale::Logarithm),
+            scale,
             samples,
             left_out: Vec::new(),
         };
@@ -118,7 +123,42 @@ impl History {
                 .map(|befores| befores[at]);
             history.take(series, is_canary, before, &scale);
         }
+        if is_matched {
+            history.match_levels();
+        }
         Ok(history)
+    }
+
+    /// Leaves control hosts out whose level before no canary host was near: what they say of such a canary, a straight line
+    /// has to say for them. Before, so nothing that is judged has a part in it. Not below what the t test takes: among few
+    /// hosts every choice of them is counted, and who the canaries are must make no difference.
+    fn match_levels(&mut self) {
+        let levels = |is_canary: bool| -> Vec<f64> {
+            let hosts = self.hosts.iter().filter(|host| host.is_canary == is_canary);
+            let told = hosts.filter(|host| host.level(self.intervals, self.rho).is_some());
+            told.map(|host| host.before).collect()
+        };
+        let (canary, control) = (levels(true), levels(false));
+        if self.before == 0 || canary.len().min(control.len()) < WELCH_HOSTS_MIN {
+            return;
+        }
+        let reach = MATCH_REACH * moments::variance(&canary).sqrt();
+        let low = canary.iter().copied().fold(f64::INFINITY, f64::min) - reach;
+        let high = canary.iter().copied().fold(f64::NEG_INFINITY, f64::max) + reach;
+        let is_near = |level: f64| (low..=high).contains(&level);
+        if control.iter().filter(|level| is_near(**level)).count() < WELCH_HOSTS_MIN {
+            return;
+        }
+        let why = "before, it was at a level that no canary host was near";
+        let hosts = std::mem::take(&mut self.hosts);
+        for host in hosts {
+            let is_told = host.level(self.intervals, self.rho).is_some();
+            if is_told && !host.is_canary && !is_near(host.before) {
+                self.left_out.push((host.name, why));
+            } else {
+                self.hosts.push(host);
+            }
+        }
     }
 
     /// What the window before says of all hosts: how long it is, and how much a point depends on the one before it.
@@ -154,7 +194,7 @@ impl History {
                     }
                 },
             };
-            let host = Host::read(points, self.intervals, is_canary, before, scale);
+            let host = Host::read((name, points), self.intervals, is_canary, before, scale);
             if host.level(self.intervals, self.rho).is_none() {
                 self.left_out
                     .push((name.clone(), "it told fewer than half of the points"));
@@ -202,7 +242,13 @@ impl History {
 }
 
 impl Host {
-    fn read(points: &[Option<f64>], intervals: usize, is_canary: bool, before: f64, scale: &Scale) -> Self {
+    fn read(
+        (name, points): (&str, &[Option<f64>]),
+        intervals: usize,
+        is_canary: bool,
+        before: f64,
+        scale: &Scale,
+    ) -> Self {
         let mut so_far = Seen::default();
         let mut seen = vec![so_far];
         for at in 0..intervals {
@@ -212,6 +258,7 @@ impl Host {
             seen.push(so_far);
         }
         Self {
+            name: name.to_owned(),
             is_canary,
             before,
             seen,
@@ -220,11 +267,13 @@ impl Host {
 }
 
 /// How values become comparable whatever their unit.
-#[derive(Debug)]
-enum Scale {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scale {
     Logarithm,
     /// In units of this.
     Part(f64),
+    /// Parts of all, as they are: a change is a difference of them.
+    Share,
 }
 
 impl Scale {
@@ -251,6 +300,7 @@ impl Scale {
         Some(match self {
             Self::Logarithm => value.ln(),
             Self::Part(level) => value / level,
+            Self::Share => value,
         })
     }
 }

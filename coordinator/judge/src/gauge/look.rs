@@ -1,7 +1,10 @@
 //! One look: each host's level so far less what before foretold, and the two arms compared. Deliberately no memory: what
 //! earlier looks cost is the purse's.
 
-use super::{HOSTS_MIN, Settings, WELCH_HOSTS_MIN, history::History};
+use super::{
+    HOSTS_MIN, Settings, WELCH_HOSTS_MIN,
+    history::{History, Scale},
+};
 use crate::{
     moments::{mean, squares, variance},
     permutation,
@@ -21,7 +24,7 @@ pub(super) struct Look {
     canary: Vec<f64>,
     welch: Welch,
     is_exact: bool,
-    is_logarithm: bool,
+    scale: Scale,
     settings: Settings,
 }
 
@@ -75,7 +78,7 @@ impl Look {
             canary,
             welch,
             is_exact,
-            is_logarithm: history.is_logarithm,
+            scale: history.scale,
             settings: *settings,
         })
     }
@@ -161,10 +164,10 @@ impl Look {
 
     /// A relative change, up and down, on the scale of the values.
     fn limits(&self, change: f64) -> (Option<f64>, Option<f64>) {
-        let (up, down) = if self.is_logarithm {
-            (change.ln_1p(), -change.ln_1p())
-        } else {
-            (change, 1.0 / (1.0 + change) - 1.0)
+        let (up, down) = match self.scale {
+            Scale::Logarithm => (change.ln_1p(), -change.ln_1p()),
+            Scale::Part(_) => (change, 1.0 / (1.0 + change) - 1.0),
+            Scale::Share => (change, -change),
         };
         match self.settings.direction {
             Direction::Increase => (Some(up), None),
@@ -174,10 +177,9 @@ impl Look {
     }
 
     fn relative(&self, difference: f64) -> f64 {
-        if self.is_logarithm {
-            difference.exp_m1()
-        } else {
-            difference
+        match self.scale {
+            Scale::Logarithm => difference.exp_m1(),
+            Scale::Part(_) | Scale::Share => difference,
         }
     }
 

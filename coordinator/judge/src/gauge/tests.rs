@@ -8,6 +8,7 @@ fn settings() -> Settings {
         tolerance: 0.0,
         margin: 0.1,
         intervals: None,
+        is_matched: true,
         budget: Budget::default(),
     }
 }

@@ -65,6 +65,7 @@ fn gauge(control: usize, canary: usize, rho: f64, change: f64) -> impl Fn(&mut S
             tolerance: 0.0,
             margin: 0.1,
             intervals: None,
+            is_matched: true,
             budget: BUDGET,
         };
         gauge::judge(&gauge, &settings).outcome

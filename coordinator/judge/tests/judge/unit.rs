@@ -68,6 +68,7 @@ proptest! {
             tolerance: 0.05,
             margin: 0.3,
             intervals: None,
+            is_matched: true,
             budget: Budget::default(),
         };
         let judge = |scale: f64| {
@@ -144,6 +145,7 @@ proptest! {
             tolerance: 0.0,
             margin: 0.1,
             intervals: Some(60),
+            is_matched: true,
             budget: Budget::default(),
         };
         let gauge = Gauge { control: &control, canary: &canary, control_before: None, canary_before: None };

@@ -6,8 +6,13 @@
 //! | gauge | each host's own, before and since |
 //! | count | the sum of an arm; not known while a tenth of its hosts that ever told anything is silent |
 //! | ratio | each host's bad and all, put together over the arm; a host with traffic of which no bad is told has none, as long as the query tells of any host |
-//! | latency | all of an arm |
+//! | latency | each host's own, before and since |
 //! | guard | the mean of the canary |
+//! | forecast | the mean of the canary hosts that told both then and now |
+//! | kayenta | the mean of each arm |
+
+mod classic;
+mod forecast;
 
 use std::collections::BTreeMap;
 
@@ -28,10 +33,29 @@ const TELLING: f64 = 0.9;
 pub(super) struct Had<'a> {
     /// Since the deploy.
     pub(super) since: &'a Samples,
-    /// The window before.
+    /// The window before; of a forecast: the past.
     pub(super) before: Option<&'a Samples>,
     /// Of a ratio: all.
     pub(super) of: Option<&'a Samples>,
+}
+
+/// How many intervals a metric is judged by, of so many that are over; `None`: it is not time yet.
+pub(super) fn judged_upto(comparison: &Comparison, metric: &Metric, count: usize) -> Option<usize> {
+    match metric.kind {
+        MetricKind::Kayenta(_) => classic::upto(comparison, count),
+        MetricKind::Gauge
+        | MetricKind::Count
+        | MetricKind::Ratio { .. }
+        | MetricKind::Latency
+        | MetricKind::Guard { .. }
+        | MetricKind::Forecast { .. } => Some(count),
+    }
+}
+
+/// Whether an arm that is compared told nothing at all. The classic judge may take that for zeros.
+pub(super) fn is_silent(comparison: &Comparison, samples: &Samples) -> bool {
+    let arms = [&comparison.treated, &comparison.control];
+    arms.into_iter().any(|arm| telling(samples, arm) == 0)
 }
 
 /// The case as text.
@@ -40,18 +64,22 @@ pub(super) fn case(comparison: &Comparison, name: &str, metric: &Metric, had: Ha
     let mut case = Map::new();
     case.insert("name".to_owned(), name.into());
     case.insert("kind".to_owned(), metric.kind.name().into());
-    case.insert("metrics".to_owned(), comparison.metrics.into());
+    if metric.kind.spends() {
+        case.insert("metrics".to_owned(), comparison.metrics.into());
+        if let Some(alpha) = &comparison.canary.alpha {
+            case.insert("alpha".to_owned(), number(alpha));
+        }
+    }
     let mut put = |key: &str, value: Value| drop(case.insert(key.to_owned(), value));
     match &metric.kind {
         MetricKind::Guard { above, below } => {
-            let number = |text: &String| text.parse::<f64>().map_or(Value::Null, Value::from);
-            put("above", above.as_ref().map_or(Value::Null, number));
-            put("below", below.as_ref().map_or(Value::Null, number));
-            put("canary", means(had.since, canary));
+            put("above", above.as_deref().map_or(Value::Null, number));
+            put("below", below.as_deref().map_or(Value::Null, number));
+            put("canary", means(had.since, canary, looks));
             put("intervals", planned(comparison).into());
             return Value::Object(case).to_string();
         }
-        MetricKind::Gauge => {
+        MetricKind::Gauge | MetricKind::Latency => {
             put("control", by_host(had.since, control, looks));
             put("canary", by_host(had.since, canary, looks));
             if let Some(before) = had.before {
@@ -76,9 +104,11 @@ pub(super) fn case(comparison: &Comparison, name: &str, metric: &Metric, had: Ha
                 put("pass_below_rate", (f64::from(*rate) / 100.0).into());
             }
         }
-        MetricKind::Latency => {
-            put("control", all(had.since, control));
-            put("canary", all(had.since, canary));
+        MetricKind::Forecast { season, .. } => forecast::put(comparison, *season, had, &mut put),
+        MetricKind::Kayenta(of) => {
+            put("control", means(had.since, control, looks));
+            put("canary", means(had.since, canary, looks));
+            classic::put(of, &mut put);
         }
     }
     put("direction", metric.direction.name().into());
@@ -120,6 +150,11 @@ fn by_host(samples: &Samples, arm: &Hosts, looks: usize) -> Value {
     Value::Object(arm.keys().map(|host| (host.clone(), points(host))).collect())
 }
 
+/// A number of a playbook.
+fn number(text: &str) -> Value {
+    text.parse::<f64>().map_or(Value::Null, Value::from)
+}
+
 fn sums(samples: &Samples, arm: &Hosts, looks: usize) -> Value {
     let told = telling(samples, arm) as f64;
     let sum = |at: usize| {
@@ -130,8 +165,7 @@ fn sums(samples: &Samples, arm: &Hosts, looks: usize) -> Value {
     json!((0..looks).map(sum).collect::<Vec<_>>())
 }
 
-fn means(samples: &Samples, arm: &Hosts) -> Value {
-    let looks = samples.values().map(Vec::len).max().unwrap_or(0);
+fn means(samples: &Samples, arm: &Hosts, looks: usize) -> Value {
     let mean = |at: usize| {
         let values: Vec<f64> = column(samples, arm, at).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
@@ -154,12 +188,6 @@ fn pairs(bad: &Samples, of: &Samples, arm: &Hosts, looks: usize, is_told: bool) 
         any.then_some(both)
     };
     json!((0..looks).map(pair).collect::<Vec<_>>())
-}
-
-/// In the order of time.
-fn all(samples: &Samples, arm: &Hosts) -> Value {
-    let looks = samples.values().map(Vec::len).max().unwrap_or(0);
-    json!((0..looks).flat_map(|at| column(samples, arm, at)).collect::<Vec<_>>())
 }
 
 fn column<'a>(samples: &'a Samples, arm: &'a Hosts, at: usize) -> impl Iterator<Item = f64> + 'a {

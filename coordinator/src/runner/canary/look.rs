@@ -9,7 +9,9 @@ use echelon_engine::{
 };
 use echelon_judge::{
     Case, Outcome, Verdict,
+    kayenta::Judged as Judgement,
     kept::{self, Kept},
+    score as scores,
 };
 use echelon_playbooks::model::{Metric, MetricKind};
 use echelon_proto::{MetricName, Span, Time};
@@ -17,7 +19,10 @@ use futures::{StreamExt as _, stream};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
-use super::case::{Had, case};
+use super::{
+    case::{self, Had, case},
+    score,
+};
 use crate::source::{Error, Fold, Question, Samples, Sources, Window};
 
 /// Of all questions of a look, tries included: the next one waits for it.
@@ -71,9 +76,9 @@ fn since(comparison: &Comparison, count: usize) -> Window {
     }
 }
 
-/// The window before, up to when the first host of the wave could go.
-fn before(comparison: &Comparison) -> Option<Window> {
-    let (step, before) = (comparison.canary.every, comparison.canary.before);
+/// A window of this length, up to when the first host of the wave could go.
+fn before(comparison: &Comparison, before: Span) -> Option<Window> {
+    let step = comparison.canary.every;
     let count = usize::try_from(before.0 / step.0.max(1))
         .ok()
         .filter(|count| *count > 0)?;
@@ -93,13 +98,18 @@ async fn ask(sources: &Sources, of: &Comparison, metric: &Metric, window: Window
     let since = sources.ask(&question(&metric.query, window)).await?;
     let (mut past, mut all) = (None, None);
     match &metric.kind {
-        MetricKind::Gauge => {
-            if let Some(window) = before(of) {
+        MetricKind::Gauge | MetricKind::Latency => {
+            if let Some(window) = before(of, of.canary.before) {
+                past = Some(sources.ask(&question(&metric.query, window)).await?);
+            }
+        }
+        MetricKind::Forecast { past: span, .. } => {
+            if let Some(window) = before(of, *span) {
                 past = Some(sources.ask(&question(&metric.query, window)).await?);
             }
         }
         MetricKind::Ratio { of, .. } => all = Some(sources.ask(&question(of, window)).await?),
-        MetricKind::Count | MetricKind::Latency | MetricKind::Guard { .. } => {}
+        MetricKind::Count | MetricKind::Guard { .. } | MetricKind::Kayenta(_) => {}
     }
     Ok(Asked {
         since,
@@ -120,42 +130,76 @@ fn fold(kind: &MetricKind) -> Fold {
 struct Judged {
     kept: kept::Metric,
     verdict: Verdict,
+    /// What the classic judge says, where it is asked: alone it decides nothing.
+    scored: Option<scores::Metric>,
 }
 
 type Answered = (MetricName, Metric, Result<Asked, String>);
 
 fn judge(comparison: &Comparison, asked: Vec<Answered>, count: usize) -> Vec<Judged> {
     let one = |(name, metric, asked): Answered| {
-        let (case, verdict) = match asked {
-            Err(why) => (None, Verdict::new(Outcome::NoData, why)),
-            Ok(asked) => {
-                let had = Had {
-                    since: &asked.since,
-                    before: asked.before.as_deref(),
-                    of: asked.of.as_deref(),
-                };
-                let text = case(comparison, name.as_str(), &metric, had, count);
-                let verdict = match Case::read(&text) {
-                    Ok(case) => case.judge().verdict,
-                    Err(error) => Verdict::new(Outcome::NoData, format!("its samples cannot be judged: {error}")),
-                };
-                (Some(text).filter(|text| text.len() <= CASE_BYTES_MAX), verdict)
+        let (text, verdict, scored) = match case::judged_upto(comparison, &metric, count) {
+            Some(count) => {
+                let (text, judged) = judge_one(comparison, &name, &metric, asked, count);
+                let scored = score::scored(&name, &metric.kind, &judged);
+                (text, judged.verdict, scored)
             }
+            None => (None, Verdict::new(Outcome::Inconclusive, score::NOT_YET), None),
         };
         let of = match &metric.kind {
             MetricKind::Ratio { of, .. } => Some(of.clone()),
-            MetricKind::Gauge | MetricKind::Count | MetricKind::Latency | MetricKind::Guard { .. } => None,
+            MetricKind::Gauge
+            | MetricKind::Count
+            | MetricKind::Latency
+            | MetricKind::Guard { .. }
+            | MetricKind::Forecast { .. }
+            | MetricKind::Kayenta(_) => None,
         };
+        let text = text.filter(|text| text.len() <= CASE_BYTES_MAX);
         let kept = kept::Metric {
             name: name.to_string(),
             query: metric.query,
             of,
-            case: case.and_then(|text| RawValue::from_string(text).ok()),
+            case: text.and_then(|text| RawValue::from_string(text).ok()),
             verdict: raw(&verdict),
         };
-        Judged { kept, verdict }
+        Judged { kept, verdict, scored }
     };
     asked.into_iter().map(one).collect()
+}
+
+/// With its case, where there is one.
+fn judge_one(
+    comparison: &Comparison,
+    name: &MetricName,
+    metric: &Metric,
+    asked: Result<Asked, String>,
+    count: usize,
+) -> (Option<String>, Judgement) {
+    let no_data = |why: String| {
+        (
+            None,
+            score::without_data(Verdict::new(Outcome::NoData, why), &metric.kind),
+        )
+    };
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(why) => return no_data(why),
+    };
+    if matches!(metric.kind, MetricKind::Kayenta(_)) && case::is_silent(comparison, &asked.since) {
+        return no_data("an arm has no value".to_owned());
+    }
+    let had = Had {
+        since: &asked.since,
+        before: asked.before.as_deref(),
+        of: asked.of.as_deref(),
+    };
+    let text = case(comparison, name.as_str(), metric, had, count);
+    let judged = match Case::read(&text) {
+        Ok(case) => case.judge(),
+        Err(error) => return no_data(format!("its samples cannot be judged: {error}")),
+    };
+    (Some(text), judged)
 }
 
 fn raw(verdict: &Verdict) -> Box<RawValue> {
@@ -172,7 +216,11 @@ fn panicked(why: &str) -> Judged {
         case: None,
         verdict: raw(&verdict),
     };
-    Judged { kept, verdict }
+    Judged {
+        kept,
+        verdict,
+        scored: None,
+    }
 }
 
 fn says(outcome: Outcome) -> Says {
@@ -195,10 +243,29 @@ fn weight(says: Says) -> u8 {
 }
 
 fn looked(comparison: &Comparison, mut judged: Vec<Judged>, upto: Time) -> Looked {
-    let mut lines: Vec<_> = judged
-        .iter()
-        .map(|one| (says(one.verdict.outcome), &one.kept.name, &one.verdict.reason))
-        .collect();
+    let scored = score::put_together(
+        comparison,
+        judged.iter_mut().filter_map(|one| one.scored.take()).collect(),
+    );
+    let decides = |one: &&Judged| {
+        let metric = comparison
+            .canary
+            .metrics
+            .iter()
+            .find(|(name, _)| name.as_str() == one.kept.name);
+        metric.is_none_or(|(_, metric)| !matches!(metric.kind, MetricKind::Kayenta(_)))
+    };
+    let of_each = judged.iter().filter(decides);
+    let of_each = of_each.map(|one| {
+        (
+            says(one.verdict.outcome),
+            one.kept.name.as_str(),
+            one.verdict.reason.as_str(),
+        )
+    });
+    let of_all = scored.iter().map(|scored| &scored.verdict);
+    let of_all = of_all.map(|verdict| (says(verdict.outcome), "score", verdict.reason.as_str()));
+    let mut lines: Vec<_> = of_each.chain(of_all).collect();
     lines.sort_by_key(|(says, ..)| std::cmp::Reverse(weight(*says)));
     let said = lines.first().map_or(Says::NoData, |(says, ..)| *says);
     // Why is said of what decides; of the rest, what came out.
@@ -225,6 +292,7 @@ fn looked(comparison: &Comparison, mut judged: Vec<Judged>, upto: Time) -> Looke
         canary: comparison.treated.keys().cloned().collect(),
         control: comparison.control.keys().cloned().collect(),
         metrics: judged.drain(..).map(|one| one.kept).collect(),
+        score: scored,
     };
     let look = Look {
         upto,

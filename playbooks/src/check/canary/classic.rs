@@ -31,7 +31,10 @@ const FACTORS: RangeInclusive<f64> = 1e-9..=1e9;
 
 pub(super) const KAYENTA: Shape = Shape {
     what: "a kayenta of a canary gate",
-    required: &[("kind", "kind: kayenta"), ("query", "query: \"avg by (instance) (...)\"")],
+    required: &[
+        ("kind", "kind: kayenta"),
+        ("query", "query: \"avg by (instance) (...)\""),
+    ],
     optional: &[
         "direction",
         "tolerance",
@@ -133,7 +136,12 @@ pub(super) fn score(
     let weights = fields.or("weights", BTreeMap::new(), |node| weights(lint, node, known.as_ref()));
     if known.as_ref().is_some_and(Option::is_none) {
         let help = "only kayenta weighs metrics: take it away, or write { kind: kayenta } in a metric";
-        lint.fault(code::MISPLACED, node.at, "a score, but no metric of the kind `kayenta`", help);
+        lint.fault(
+            code::MISPLACED,
+            node.at,
+            "a score, but no metric of the kind `kayenta`",
+            help,
+        );
         return None;
     }
     let score = Score {
@@ -175,12 +183,19 @@ fn weights(
     for (key, node) in entries {
         let group: Option<GroupName> = lint.key_name(key, "group");
         let weight = lint.percent(node, "weight");
-        let (Some(group), Some(weight)) = (group, weight) else { continue };
+        let (Some(group), Some(weight)) = (group, weight) else {
+            continue;
+        };
         if let Some(Some(known)) = known
             && !known.contains(&group)
         {
             let message = format!("no metric is in the group `{}`", cut(&key.text));
-            lint.fault(code::EMPTY, key.at, message, format!("name it in a metric: groups: [{group}]"));
+            lint.fault(
+                code::EMPTY,
+                key.at,
+                message,
+                format!("name it in a metric: groups: [{group}]"),
+            );
             continue;
         }
         weights.insert(group, weight);

@@ -26,9 +26,18 @@ const PAST_SPAN_MAX: Span = Span::secs(400 * 24 * 3600);
 
 const ELSEWHERE: &[(&str, &str)] = &[
     ("past", "only a forecast has one: { kind: forecast, past: 7d }"),
-    ("season", "only a forecast has one: { kind: forecast, past: 7d, season: 1d }"),
-    ("critical", "only kayenta weighs metrics: of all others each that fails is the end"),
-    ("groups", "only kayenta weighs metrics: of all others each that fails is the end"),
+    (
+        "season",
+        "only a forecast has one: { kind: forecast, past: 7d, season: 1d }",
+    ),
+    (
+        "critical",
+        "only kayenta weighs metrics: of all others each that fails is the end",
+    ),
+    (
+        "groups",
+        "only kayenta weighs metrics: of all others each that fails is the end",
+    ),
     ("of", "only a ratio is a part `of` something"),
     ("above", "only a guard has a bound: { kind: guard, above: 0.5 }"),
     ("below", "only a guard has a bound: { kind: guard, below: 0.5 }"),
@@ -177,9 +186,15 @@ fn forecast(lint: &mut Lint<'_>, fields: &Fields<'_>, times: Option<&Times>) -> 
     let (samples, least) = (past.0 / times.every.0, Span(times.hold_for.0.saturating_mul(RUNS_MIN)));
     let (message, help) = if samples > PAST_MAX {
         let message = format!("past is {past}, which is {samples} samples of each host");
-        (message, format!("{PAST_MAX} are asked for: write a longer `every`, or a shorter past"))
+        (
+            message,
+            format!("{PAST_MAX} are asked for: write a longer `every`, or a shorter past"),
+        )
     } else if past < least {
-        let message = format!("past is {past}, which says too little of a window of {}", times.hold_for);
+        let message = format!(
+            "past is {past}, which says too little of a window of {}",
+            times.hold_for
+        );
         (message, format!("it takes {RUNS_MIN} times `for`: {least}"))
     } else if past.0 < season.0.saturating_mul(2) {
         let message = format!("past is {past}, which has not two seasons of {season}");

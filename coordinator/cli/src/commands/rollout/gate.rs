@@ -77,6 +77,25 @@ pub(in crate::commands) async fn show(
             exit = Exit::Error;
         }
     }
+    if let Some(score) = &kept.score {
+        lines.extend(judge::lines("score", &score.verdict));
+    }
+    match kept.is_score_same() {
+        None => {}
+        Some(true) => lines.push(
+            Line::new()
+                .plain("    ")
+                .push(Style::Good, "put together again: the same"),
+        ),
+        Some(false) => {
+            lines.push(
+                Line::new()
+                    .plain("    ")
+                    .push(Style::Bad, "put together again it is otherwise"),
+            );
+            exit = Exit::Error;
+        }
+    }
     lines.push(hosts("canary", &kept.canary));
     lines.push(hosts("control", &kept.control));
     console.lines(&lines)?;
@@ -175,13 +194,27 @@ fn trend(case: &Case) -> Vec<Line> {
         Values::Ratio { control, canary, .. } => (rates(canary), rates(control)),
         Values::Guard { canary, .. } => (canary.clone(), Points::new()),
         Values::GuardRatio { canary, .. } => (rates(canary), Points::new()),
-        Values::Latency { .. } | Values::Forecast { .. } | Values::Kayenta { .. } => return Vec::new(),
+        Values::LatencyOfHosts { control, canary, .. } => (means(canary.values()), means(control.values())),
+        Values::Kayenta { control, canary, .. } => (canary.clone(), control.clone()),
+        Values::Forecast { history, canary, .. } => return foretold(history, canary),
+        Values::Latency { .. } => return Vec::new(),
     };
-    let known = canary.iter().chain(&control).flatten().copied();
+    both([("canary", &canary), ("control", &control)])
+}
+
+/// What stands beside the present is the newest of the past.
+fn foretold(history: &Points, canary: &Points) -> Vec<Line> {
+    let known = history.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    let newest = history[known.saturating_sub(TREND_POINTS_MAX)..known].to_vec();
+    both([("canary", canary), ("past", &newest)])
+}
+
+fn both(series: [(&str, &Points); 2]) -> Vec<Line> {
+    let known = series.iter().flat_map(|(_, points)| points.iter()).flatten().copied();
     let (low, high) = known.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
     });
-    let line = |arm: &str, points: &Points| {
+    let line = |(arm, points): (&str, &Points)| {
         let latest = points.iter().rev().flatten().next()?;
         Some(
             Line::new()
@@ -190,10 +223,7 @@ fn trend(case: &Case) -> Vec<Line> {
                 .plain(format!(" {latest:.4}")),
         )
     };
-    [line("canary", &canary), line("control", &control)]
-        .into_iter()
-        .flatten()
-        .collect()
+    series.into_iter().filter_map(line).collect()
 }
 
 fn means<'a>(hosts: impl Iterator<Item = &'a Points> + Clone) -> Points {
