@@ -3,6 +3,7 @@
 //! no real metrics: of those nobody knows which canary was harmless.
 
 mod bench;
+mod blame;
 mod chance;
 mod figures;
 mod world;

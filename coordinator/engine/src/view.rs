@@ -5,8 +5,10 @@ mod account;
 mod event;
 mod explain;
 mod rollout;
+mod symptom;
 
 pub use account::{HostRow, PhaseTimes, ReportView, report};
 pub use event::{EventView, event, rule_name};
 pub use explain::{Explanation, explain};
 pub use rollout::{FailureView, GateView, LaneView, RolloutState, RolloutView, WaveView, rollout};
+pub use symptom::{Symptoms, symptoms};

@@ -17,6 +17,8 @@ mod older;
 mod rules;
 #[path = "engine/scenarios.rs"]
 mod scenarios;
+#[path = "engine/symptoms.rs"]
+mod symptoms;
 #[path = "engine/tuning.rs"]
 mod tuning;
 #[path = "engine/waves.rs"]

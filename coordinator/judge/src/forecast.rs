@@ -107,11 +107,12 @@ impl Band {
             .collect();
         let left = |at: usize, value: Option<f64>| Some(value? - seasonal[at % period]);
         let flat: Vec<Option<f64>> = past.iter().enumerate().map(|(at, value)| left(at, *value)).collect();
+        // The newest that are known: between the past and the deploy there may be a gap of any length.
         let recent: Vec<f64> = flat
             .iter()
             .rev()
-            .take(period.max(RUNS_MIN))
             .flatten()
+            .take(period.max(RUNS_MIN))
             .copied()
             .collect();
         let level = if recent.is_empty() { 0.0 } else { median(&recent) };

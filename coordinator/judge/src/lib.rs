@@ -8,6 +8,7 @@
 //!
 //! The README has every formula with its source, and what the judge gets wrong, measured.
 
+pub mod blame;
 pub mod case;
 pub mod count;
 pub mod forecast;

@@ -1,6 +1,7 @@
 //! Rollouts: started, steered, watched, explained, accounted for.
 
 mod act;
+mod blame;
 mod report;
 mod watch;
 
@@ -166,13 +167,15 @@ pub(super) fn explain(
         text: said.text,
         who: said.who,
         command: said.command,
+        suspects: Vec::new(),
     });
+    let blamed = blame::explain(&state, &id, now);
     let tally = control.known.hands.prefetch.tally(&state, &id, now);
     let ahead = tally.map(|tally| wire::Explanation {
         text: format!("its artifact is {}", tally.text()),
         ..wire::Explanation::default()
     });
     Ok(wire::ExplainRolloutResponse {
-        explanations: explanations.chain(ahead).collect(),
+        explanations: explanations.chain(blamed).chain(ahead).collect(),
     })
 }

@@ -4,6 +4,7 @@
 mod agent;
 mod ahead;
 mod asks;
+mod blame;
 mod canary;
 mod drift;
 mod hosts;

@@ -12,6 +12,7 @@ use echelon_judge::{
 };
 
 use super::{
+    blame,
     chance::{Chance, each},
     figures::{Figure, Figures, Goal, Seen},
     world::{self, Fleet, Kin, Latencies, Levels, MINUTES},
@@ -44,16 +45,25 @@ const FEW: Fleet = Fleet {
 /// Events of hosts that differ are never quite the same in both arms; with 20 hosts that differ by 20 % the arms differ by
 /// 4.5 % or so.
 const COUNT_TOLERANCE: f64 = 0.1;
+/// So far apart distributions are by what hosts differ by, as a rule.
+const HEAP_TOLERANCE: f64 = 0.05;
+const MIXED: [&str; 5] = [
+    "gauges",
+    "counts",
+    "ratios",
+    "latencies",
+    "latencies again, as one heap, with a tolerance of 0.05",
+];
 /// Samples of an arm.
 const SAMPLES: usize = 18_000;
-const FALSE_MOST: Goal = Goal {
+pub(super) const FALSE_MOST: Goal = Goal {
     failed_most: Some(0.01),
     failed_least: None,
     median_most: None,
     p90_most: None,
     seconds_most: None,
 };
-const NO_GOAL: Goal = Goal {
+pub(super) const NO_GOAL: Goal = Goal {
     failed_most: None,
     ..FALSE_MOST
 };
@@ -91,7 +101,9 @@ pub fn measure(seed: u64, canaries: u64) -> Figures {
     }
     row(failing(seed, canaries));
     row(slower(seed, canaries / 4));
+    row(slower_as_one_heap(seed, canaries / 4));
     row(speed(seed));
+    blame::rows(seed, canaries).into_iter().for_each(&mut row);
     Figures {
         seed,
         cores: thread::available_parallelism().map_or(1, NonZero::get),
@@ -140,18 +152,24 @@ fn mixed(seed: u64, canaries: u64) -> Vec<Figure> {
     let judged = each(canaries, |canary| {
         let mut chance = Chance::new(seed, &name, canary);
         [60.0, 1.0, 0.2].map(|rate| {
-            [
-                level(WIDE, 0.0, &mut chance),
-                events(WIDE, rate, 1.0, &mut chance),
-                requests(WIDE, 100.0 * rate, 1.0, &mut chance),
-                latencies(WIDE, 0.0, &mut chance),
-            ]
+            let levels = level(WIDE, 0.0, &mut chance);
+            let events = events(WIDE, rate, 1.0, &mut chance);
+            let requests = requests(WIDE, 100.0 * rate, 1.0, &mut chance);
+            let drawn = Latencies::draw(WIDE, SAMPLES, 0.0, &mut chance);
+            [levels, events, requests, by_host(&drawn), as_one_heap(&drawn)]
         })
     });
-    let all: Vec<_> = judged.iter().map(|rates| together(rates.as_flattened())).collect();
-    let mut figures = vec![Figure::new(name, &all, FALSE_MOST)];
-    for (at, kind) in ["gauges", "counts", "ratios", "latencies"].into_iter().enumerate() {
-        let of_kind = |rates: &[[Judged; 4]; 3]| together(&rates.each_ref().map(|kinds| kinds[at].clone()));
+    let all = |rates: &[[Judged; 5]; 3]| {
+        let by_host = rates.iter().flat_map(|kinds| &kinds[..4]).cloned();
+        together(&by_host.collect::<Vec<_>>())
+    };
+    let mut figures = vec![Figure::new(
+        name,
+        &judged.iter().map(all).collect::<Vec<_>>(),
+        FALSE_MOST,
+    )];
+    for (at, kind) in MIXED.into_iter().enumerate() {
+        let of_kind = |rates: &[[Judged; 5]; 3]| together(&rates.each_ref().map(|kinds| kinds[at].clone()));
         let seen: Vec<_> = judged.iter().map(of_kind).collect();
         figures.push(Figure::new(format!("of these, the 3 {kind}"), &seen, NO_GOAL));
     }
@@ -169,6 +187,7 @@ fn hotter(seed: u64, canaries: u64) -> Vec<Figure> {
             Kin::Queueing(1.0),
             "queues under more load, hotter by what hosts differ by",
         ),
+        (Kin::Queueing(2.0), "queues under more load, hotter by twice that"),
     ] {
         for is_matched in [true, false] {
             let settings = gauge::Settings {
@@ -222,6 +241,15 @@ fn slower(seed: u64, canaries: u64) -> Figure {
     let name = format!("latencies +20 %, {SAMPLES} samples an arm, {}", of(WIDE));
     let seen = each(canaries.max(10), |canary| {
         together(&[latencies(WIDE, 0.2, &mut Chance::new(seed, &name, canary))])
+    });
+    Figure::new(name, &seen, NO_GOAL)
+}
+
+fn slower_as_one_heap(seed: u64, canaries: u64) -> Figure {
+    let name = "the same as one heap, with a tolerance of 0.05";
+    let seen = each(canaries.max(10), |canary| {
+        let mut chance = Chance::new(seed, name, canary);
+        together(&[as_one_heap(&Latencies::draw(WIDE, SAMPLES, 0.2, &mut chance))])
     });
     Figure::new(name, &seen, NO_GOAL)
 }
@@ -303,15 +331,12 @@ fn requests(fleet: Fleet, a_minute: f64, times: f64, chance: &mut Chance) -> Jud
     )
 }
 
-/// The classic judge gets the mean of each minute's samples.
 fn latencies(fleet: Fleet, change: f64, chance: &mut Chance) -> Judged {
-    let drawn = Latencies::draw(fleet, SAMPLES, change, chance);
-    let settings = latency::Settings {
-        direction: Direction::Increase,
-        tolerance: 0.0,
-        margin: 0.1,
-        budget: BUDGET,
-    };
+    by_host(&Latencies::draw(fleet, SAMPLES, change, chance))
+}
+
+/// The classic judge gets the mean of each minute's samples.
+fn by_host(drawn: &Latencies) -> Judged {
     let hosts = latency::Hosts {
         samples: gauge::Gauge {
             control: &drawn.control,
@@ -321,7 +346,25 @@ fn latencies(fleet: Fleet, change: f64, chance: &mut Chance) -> Judged {
         },
         intervals: None,
     };
-    (latency::judge_hosts(&hosts, &settings), is_high(&drawn.averaged()))
+    let verdict = latency::judge_hosts(&hosts, &latency_settings(0.0));
+    (verdict, is_high(&drawn.averaged()))
+}
+
+/// As if nobody knew of which host a sample is.
+fn as_one_heap(drawn: &Latencies) -> Judged {
+    let heap = |series: &gauge::Series| -> Points { series.values().flatten().copied().collect() };
+    let (control, canary) = (heap(&drawn.control), heap(&drawn.canary));
+    let verdict = latency::judge(&control, &canary, &latency_settings(HEAP_TOLERANCE));
+    (verdict, is_high(&drawn.averaged()))
+}
+
+fn latency_settings(tolerance: f64) -> latency::Settings {
+    latency::Settings {
+        direction: Direction::Increase,
+        tolerance,
+        margin: 0.1,
+        budget: BUDGET,
+    }
 }
 
 fn gauge_settings() -> gauge::Settings {

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use rand::{SeedableRng as _, rngs::StdRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rand_distr::{Binomial, Distribution as _, Poisson, StandardNormal};
 
 /// One stream.
@@ -26,6 +26,11 @@ impl Chance {
 
     pub(super) fn normal(&mut self) -> f64 {
         StandardNormal.sample(&mut self.0)
+    }
+
+    /// Evenly between 0 and 1.
+    pub(super) fn part(&mut self) -> f64 {
+        self.0.random()
     }
 
     /// Events where so many are to be expected.

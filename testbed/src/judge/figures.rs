@@ -87,6 +87,18 @@ impl Figure {
         figure
     }
 
+    /// Of so many tries the part that came out so.
+    pub(super) fn of_part(name: impl Into<String>, found: usize, of: usize, goal: Goal) -> Self {
+        let mut figure = Self {
+            canaries: of as u64,
+            failed: Some(found as f64 / of as f64),
+            seconds: None,
+            ..Self::of_time(name, 0.0, Goal::default())
+        };
+        figure.hold(goal);
+        figure
+    }
+
     pub(super) fn of_time(name: impl Into<String>, seconds: f64, goal: Goal) -> Self {
         let mut figure = Self {
             name: name.into(),

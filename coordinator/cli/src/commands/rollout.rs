@@ -3,8 +3,8 @@
 pub(super) mod gate;
 
 use echelon_proto::wire::control::{
-    Event, ExplainGateRequest, ExplainRolloutRequest, Explanation, GetRolloutRequest, ListRolloutEventsRequest,
-    ListRolloutsRequest, Rollout,
+    Blame, Event, ExplainGateRequest, ExplainRolloutRequest, Explanation, GetRolloutRequest, ListRolloutEventsRequest,
+    ListRolloutsRequest, Rollout, Suspect,
 };
 use jiff::Timestamp;
 
@@ -206,12 +206,60 @@ fn explanation(explanation: &Explanation) -> Vec<Line> {
                 .push(Style::Bold, &explanation.command),
         );
     }
+    lines.extend(explanation.suspects.iter().map(suspect));
     lines
+}
+
+/// What speaks for and against a rollout.
+fn suspect(suspect: &Suspect) -> Line {
+    let (word, style) = match suspect.blame() {
+        Blame::Blamed => ("blamed", Style::Bad),
+        Blame::Tied => ("tied", Style::Warn),
+        Blame::Cleared => ("cleared", Style::Good),
+        Blame::Untold | Blame::Unspecified => ("untold", Style::Dim),
+    };
+    let id = suspect.rollout.rsplit('/').next().unwrap_or_default();
+    Line::new()
+        .plain(format!("    {id}: "))
+        .push(style, word)
+        .plain(format!(
+            "; {} of {} hosts touched, {} of {} others, {} before; {:.1} votes, by chance {:.1e}",
+            suspect.hosts_touched_hit,
+            suspect.hosts_touched,
+            suspect.hosts_others_hit,
+            suspect.hosts_others,
+            suspect.hosts_before,
+            suspect.votes,
+            suspect.chance
+        ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_to_blame_is_shown_with_what_speaks_for_it() {
+        let lines = explanation(&Explanation {
+            text: "r8 is to blame".into(),
+            suspects: vec![Suspect {
+                rollout: "apps/web/rollouts/r8".into(),
+                blame: Blame::Blamed.into(),
+                votes: 18.25,
+                hosts_before: 1,
+                hosts_touched: 60,
+                hosts_touched_hit: 20,
+                hosts_others: 140,
+                hosts_others_hit: 2,
+                chance: 0.000_000_2,
+            }],
+            ..Explanation::default()
+        });
+        assert_eq!(
+            lines[1].text(),
+            "    r8: blamed; 20 of 60 hosts touched, 2 of 140 others, 1 before; 18.2 votes, by chance 2.0e-7"
+        );
+    }
 
     #[test]
     fn an_explanation_names_what_who_and_the_command() {
@@ -220,6 +268,7 @@ mod tests {
             text: "gate go has 1 of 2 approvals".into(),
             who: "an approver other than ann".into(),
             command: "echelon approve r7 --dc dc1 --reason TEXT".into(),
+            suspects: Vec::new(),
         });
         let shown: Vec<_> = lines.iter().map(Line::text).collect();
         assert_eq!(

@@ -329,6 +329,7 @@ async fn an_explanation_is_shown() {
         text: "gate go has 0 of 1 approvals".into(),
         who: "an approver".into(),
         command: "echelon approve r7 --reason TEXT".into(),
+        suspects: Vec::new(),
     };
     let answer = ExplainRolloutResponse {
         explanations: vec![explanation],

@@ -12,7 +12,7 @@ const BEFORE_POINTS_MIN: usize = 8;
 const RHO_MAX: f64 = 0.9;
 
 /// So many standard deviations of the canary hosts' levels beyond these are near.
-const MATCH_REACH: f64 = 0.0;
+const MATCH_REACH: f64 = 0.1;
 
 /// One host.
 #[derive(Debug)]

@@ -222,3 +222,32 @@ fn what_is_still_needed_is_said_in_intervals_or_in_hosts() {
         "{verdict:?}"
     );
 }
+
+#[test]
+fn control_hosts_at_a_level_that_no_canary_host_is_near_are_left_out_and_named() {
+    let mut arms = Arms::new(90, 12, 20, 1.0);
+    // Every canary host is among the hottest there are: only such control hosts say how these behave.
+    for (at, series) in [&mut arms.canary, &mut arms.canary_before].into_iter().enumerate() {
+        *series = hosts("bb", 12, 30 * (1 - at), if at == 0 { 20 } else { 30 }, 1.0);
+        for (host, points) in series.iter_mut() {
+            let level = 1.0 + 0.2 * (host[2..].parse::<usize>().unwrap() % 7) as f64;
+            let level_of = 2.0 + 0.2 * (host[2..].parse::<usize>().unwrap() % 2) as f64;
+            points.iter_mut().flatten().for_each(|value| *value *= level_of / level);
+        }
+    }
+    let verdict = arms.judge(&settings());
+    assert!(verdict.hosts.control < 40 && verdict.hosts.control >= 10, "{verdict:?}");
+    assert_eq!(verdict.left_out.len() as u64 + verdict.hosts.control, 90);
+    assert!(
+        verdict.left_out[0].why.contains("no canary host was near"),
+        "{verdict:?}"
+    );
+    let all = Settings {
+        is_matched: false,
+        ..settings()
+    };
+    assert_eq!(arms.judge(&all).hosts.control, 90);
+    // Fewer than the t test takes are not left: then all of them are.
+    arms.control = arms.control.into_iter().take(20).collect();
+    assert_eq!(arms.judge(&settings()).hosts.control, 20);
+}

@@ -175,3 +175,81 @@ fn a_guard_and_a_forecast_do_not_pass_on_nothing_either() {
         Outcome::Inconclusive
     );
 }
+
+/// Days of so many points, with something that looks drawn.
+fn days(points: usize, level: impl Fn(usize) -> f64) -> Vec<Value> {
+    let wobble = |at: usize| 1.0 + 0.02 * (((at * 7919) % 31) as f64 - 15.0) / 15.0;
+    (0..points).map(|at| json!(level(at) * wobble(at))).collect()
+}
+
+#[test]
+fn gaps_and_resets_of_a_forecast_are_left_out_and_mostly_gaps_are_inconclusive() {
+    let judged = |history: &[Value], canary: &[Value]| {
+        let case = json!({"kind": "forecast", "history": history, "canary": canary, "direction": "either"});
+        Case::read(&case.to_string()).unwrap().judge().verdict.outcome
+    };
+    let (mut past, mut now) = (days(600, |_| 100.0), days(20, |_| 100.0));
+    assert_eq!(judged(&past, &now), Outcome::Pass);
+    for at in [3, 50, 51, 52, 300] {
+        past[at] = json!(null);
+    }
+    (now[4], now[9]) = (json!(null), json!(null));
+    assert_eq!(judged(&past, &now), Outcome::Pass, "a few gaps");
+    past.extend(vec![json!(null); 40]);
+    assert_eq!(
+        judged(&past, &now),
+        Outcome::Pass,
+        "the time between past and present is open"
+    );
+    assert_eq!(
+        judged(&past, &days(20, |_| 160.0)),
+        Outcome::Fail,
+        "and harm after it is found"
+    );
+    let mostly: Vec<Value> = (0..20)
+        .map(|at| {
+            if at % 4 == 0 {
+                json!(100.0 + at as f64)
+            } else {
+                json!(null)
+            }
+        })
+        .collect();
+    assert_eq!(judged(&past, &mostly), Outcome::Inconclusive);
+    assert_eq!(judged(&past, &[json!(null), json!(null)]), Outcome::NoData);
+    let silent = vec![json!(null); 600];
+    assert_eq!(judged(&silent, &now), Outcome::NoData);
+    assert_eq!(
+        judged(&days(600, |_| 0.0), &vec![json!(0.0); 20]),
+        Outcome::Inconclusive,
+        "zeros are no evidence"
+    );
+    assert_eq!(judged(&past, &now[..1]), Outcome::Inconclusive, "one point");
+}
+
+#[test]
+fn latencies_by_host_say_nothing_of_what_is_none() {
+    let nothing = |points: Value| {
+        judged(
+            "latency",
+            &hosts(20, &points),
+            &hosts(12, &points),
+            &json!({"intervals": 60}),
+        )
+    };
+    assert_eq!(nothing(json!([])), Outcome::NoData);
+    assert_eq!(nothing(repeated(&json!(null), 60)), Outcome::NoData);
+    for constant in [0.0, 5.0, 1e9] {
+        assert_eq!(
+            nothing(repeated(&json!(constant), 60)),
+            Outcome::Inconclusive,
+            "{constant}"
+        );
+    }
+    assert_eq!(nothing(json!([5])), Outcome::Inconclusive);
+    let told = |host: usize| -> Value { days(60, |at| 10.0 + ((host * 13 + at * 5) % 17) as f64).into() };
+    let arm = |count: usize| Value::Object((0..count).map(|host| (format!("h{host}"), told(host))).collect());
+    let few = judged("latency", &arm(20), &arm(4), &json!({}));
+    assert_eq!(few, Outcome::Inconclusive, "four hosts");
+    assert_ne!(judged("latency", &arm(20), &arm(12), &json!({})), Outcome::Fail);
+}

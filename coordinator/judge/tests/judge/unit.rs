@@ -4,7 +4,7 @@
 use echelon_judge::{
     Budget, Direction, Outcome,
     case::Points,
-    forecast,
+    count, forecast,
     gauge::{self, Gauge, Series},
     guard, latency,
 };
@@ -99,6 +99,37 @@ proptest! {
         let judge = |scale: f64| latency::judge(&times(&control, scale), &times(&canary, scale), &settings);
         let (one, other) = (judge(1.0), judge(scale));
         prop_assert_eq!((one.outcome, one.estimate), (other.outcome, other.estimate));
+    }
+
+    #[test]
+    fn a_latency_by_host_is_the_same_in_any_unit(
+        control in arm(10..30, 0.5, 2.0),
+        canary in arm(10..16, 0.5, 4.0),
+        is_aligned in any::<bool>(),
+        direction in directions(),
+        scale in scales(),
+    ) {
+        let settings = latency::Settings { direction, tolerance: 0.0, margin: 0.5, budget: Budget::default() };
+        let judge = |scale: f64| {
+            let (control, canary) = (scaled(&control, scale), scaled(&canary, scale));
+            let samples = Gauge { control: &control, canary: &canary, control_before: Some(&control), canary_before: Some(&control) };
+            let hosts = latency::Hosts { samples, intervals: is_aligned.then_some(8) };
+            latency::judge_hosts(&hosts, &settings)
+        };
+        let (one, other) = (judge(1.0), judge(scale));
+        prop_assert_eq!((one.outcome, one.looks), (other.outcome, other.looks), "{} {}", one.reason, other.reason);
+    }
+
+    #[test]
+    fn more_of_the_same_counts_never_turns_a_verdict_round(control in prop::collection::vec(0u32..90, 5..40), times in 1u32..4) {
+        // Twice the hosts and twice the events in both arms: the share is the same, and more is known, never the opposite.
+        let settings = count::Settings { direction: Direction::Increase, share: 0.5, tolerance: 0.0, margin: 1.0, budget: Budget::default() };
+        let judge = |factor: u32| {
+            let arm = |times: u32| -> Points { control.iter().map(|count| Some(f64::from(count * times * factor))).collect() };
+            count::judge(&count::Counts { control: &arm(1), canary: &arm(times) }, &settings).outcome
+        };
+        let (few, many) = (judge(1), judge(8));
+        prop_assert!(few == many || few == Outcome::Inconclusive, "{few:?} {many:?}");
     }
 
     #[test]

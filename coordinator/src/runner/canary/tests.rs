@@ -131,9 +131,13 @@ fn told(request: &str) -> String {
 }
 
 async fn looked(metrics: &str) -> Looked {
+    looked_at(metrics, 20).await
+}
+
+async fn looked_at(metrics: &str, count: usize) -> Looked {
     let (sources, serving) = source().await;
     let comparison = Arc::new(comparison(metrics));
-    let looked = timeout(Duration::from_secs(60), look(&sources, &comparison, 20))
+    let looked = timeout(Duration::from_secs(60), look(&sources, &comparison, count))
         .await
         .unwrap();
     serving.abort();
@@ -190,6 +194,110 @@ async fn errors_and_bounds_are_judged_too() {
             .says,
         Says::Fail
     );
+}
+
+#[tokio::test]
+async fn a_forecast_holds_the_canary_against_its_own_past_and_leaves_the_time_between_open() {
+    let orders =
+        |query: &str| format!("orders: {{ kind: forecast, query: \"{query}\", past: 200s, direction: either }}");
+    let Looked { look, .. } = looked(&orders("cpu:1.5")).await;
+    assert_eq!(look.says, Says::Fail, "{}", look.evidence);
+    let Looked { look, .. } = looked(&orders("cpu:1")).await;
+    assert_eq!(look.says, Says::Pass, "{}", look.evidence);
+    let Looked { look, .. } = looked(&orders("none")).await;
+    assert_eq!(look.says, Says::NoData, "{}", look.evidence);
+    // The wave opened 30 samples before its window: four seasons of seven, and two more.
+    let seasonal = "orders: { kind: forecast, query: \"cpu:1\", past: 200s, season: 7s }";
+    let Looked { kept, .. } = looked(seasonal).await;
+    let case: serde_json::Value = serde_json::from_str(kept.metrics[0].case.as_ref().unwrap().get()).unwrap();
+    let history = case["history"].as_array().unwrap();
+    assert_eq!(
+        (history.len(), case["canary"].as_array().unwrap().len(), &case["season"]),
+        (202, 20, &7.into())
+    );
+    assert!(history[199].is_number() && history[200].is_null() && history[201].is_null());
+    assert!(case["metrics"] == 1 && case.get("control").is_none());
+}
+
+#[tokio::test]
+async fn the_classic_judge_waits_for_the_end_of_the_window_and_puts_its_metrics_together() {
+    let heap = |query: &str, more: &str| format!("{{ kind: kayenta, query: \"{query}\", direction: increase{more} }}");
+    let bad = format!("heap: {}", heap("cpu:1.3", ""));
+    let Looked { look, kept } = looked_at(&bad, 19).await;
+    assert_eq!(look.says, Says::Inconclusive, "{}", look.evidence);
+    assert!(
+        look.evidence.contains("looks when the window is over"),
+        "{}",
+        look.evidence
+    );
+    assert!(kept.metrics[0].case.is_none() && kept.is_score_same().is_none());
+    for count in [20, 27] {
+        let Looked { look, kept } = looked_at(&bad, count).await;
+        assert_eq!(look.says, Says::Fail, "{}", look.evidence);
+        assert!(
+            look.evidence
+                .starts_with("score: fail, 0.00 of 100: ungrouped 0.00 at 100.00 %"),
+            "{}",
+            look.evidence
+        );
+        assert_eq!(kept.is_score_same(), Some(true));
+        let case: serde_json::Value = serde_json::from_str(kept.metrics[0].case.as_ref().unwrap().get()).unwrap();
+        assert_eq!(case["canary"].as_array().unwrap().len(), 20, "by whole windows only");
+    }
+    let weighed = |weight: &str| {
+        let (heap, cpu) = (heap("cpu:1.3", ", groups: [system]"), heap("cpu:1", ", groups: [load]"));
+        format!("heap: {heap}, cpu: {cpu} }}, score: {{ weights: {{ system: {weight} }}")
+    };
+    for (weight, says) in [("5%", Says::Pass), ("20%", Says::Inconclusive), ("30%", Says::Fail)] {
+        let Looked { look, mut kept } = looked(&weighed(weight)).await;
+        assert_eq!(look.says, says, "{}", look.evidence);
+        // Whoever alters what was kept is found out.
+        let score = kept.score.as_mut().unwrap();
+        score.settings.weights.insert("system".to_owned(), 50.0);
+        assert_eq!(kept.is_score_same(), Some(false));
+    }
+}
+
+#[tokio::test]
+async fn what_the_classic_judge_takes_for_zeros_is_no_data_and_others_decide_beside_it() {
+    let replaced = "heap: { kind: kayenta, query: none, nan: replace }";
+    let Looked { look, .. } = looked(replaced).await;
+    assert_eq!(look.says, Says::NoData, "{}", look.evidence);
+    let critical = "heap: { kind: kayenta, query: none, critical: true }, a: { kind: kayenta, query: \"cpu:1\", direction: \
+                    increase }, b: { kind: kayenta, query: \"cpu:1\", direction: increase }";
+    assert_eq!(looked(critical).await.look.says, Says::NoData);
+    let both =
+        "heap: { kind: kayenta, query: \"cpu:1\", direction: increase }, slow: { kind: gauge, query: \"cpu:1.2\" }";
+    let Looked { look, kept } = looked(both).await;
+    assert_eq!(look.says, Says::Fail, "{}", look.evidence);
+    assert!(look.evidence.ends_with("; score: pass"), "{}", look.evidence);
+    assert!(
+        kept.metrics
+            .iter()
+            .all(|metric| metric.again().unwrap().unwrap().is_same)
+    );
+}
+
+#[tokio::test]
+async fn latencies_are_judged_host_by_host_each_with_its_own_past() {
+    let Looked { look, kept } = looked("slow: { kind: latency, query: \"cpu:1.2\" }").await;
+    assert_eq!(look.says, Says::Fail, "{}", look.evidence);
+    let case: serde_json::Value = serde_json::from_str(kept.metrics[0].case.as_ref().unwrap().get()).unwrap();
+    assert_eq!(case["canary_before"].as_object().unwrap().len(), HOSTS[0]);
+    assert_eq!(case["intervals"], 20);
+}
+
+#[tokio::test]
+async fn alpha_is_the_playbooks_and_goes_to_those_that_spend_it() {
+    let metrics = "cpu: { kind: gauge, query: \"cpu:1\" }, heap: { kind: kayenta, query: \"cpu:1\" }, slo: { kind: guard, query: \
+                   \"cpu:1\", above: 500 } }, alpha: 0.2, score: { pass: 90";
+    let Looked { kept, .. } = looked(metrics).await;
+    let cases = kept.metrics.iter().map(|metric| {
+        let case: serde_json::Value = serde_json::from_str(metric.case.as_ref().unwrap().get()).unwrap();
+        (metric.name.as_str(), case["alpha"].as_f64())
+    });
+    let cases: Vec<_> = cases.collect();
+    assert_eq!(cases, [("cpu", Some(0.2)), ("heap", None), ("slo", None)]);
 }
 
 #[tokio::test]
