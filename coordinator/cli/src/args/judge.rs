@@ -25,10 +25,12 @@ const CASES: &str = "\
   direction          increase, decrease, either: which way is harm [increase; kayenta: either]
   all but kayenta    tolerance: relative harm that is tolerated [0]; margin: pass when more is ruled out [gauge, latency:
                      0.1, count, ratio: 1, forecast: 0.25]; alpha [0.01]; beta [0.05]; metrics that share alpha [1]
-  gauge              control_before, canary_before; intervals of the whole window
+  gauge              control_before, canary_before; intervals of the whole window; matched: leave out control hosts at
+                     levels that no canary host was near [true]
   count              share: the canary's part of all hosts [0.5]; at_least: values by host, hosts with so many are counted
   ratio              pass_below_rate: pass too when the canary's rate is below it
-  latency            buckets: true when the lists are counts by bucket; above: judge the ratio above a bound
+  latency            or each host's samples, with control_before, canary_before and intervals as of a gauge;
+                     buckets: true when the lists are counts by bucket; above: judge the ratio above a bound
   guard              canary alone; above, below; in_a_row [3]; intervals
   forecast           history, canary; season: its points [0]; intervals
   kayenta            tolerance [0.25], confidence [0.98], nan: remove|replace, outliers: keep|remove, outlier_factor [3],
