@@ -65,14 +65,14 @@ async fn of_two_rollouts_at_once_the_one_whose_hosts_fail_is_named_to_both() {
     let mut good = start("1.0.0", "");
     if let Some(what) = &mut good.what {
         what.app = "cache".into();
-        what.playbook = "playbooks/web/versions/2".into();
+        what.playbook = "web@2".into();
     }
     dora.push_playbook(push(&playbook("2", "12"))).await.unwrap();
     let good = dora.create_rollout(good).await.unwrap().into_inner();
     until(&mut dora, &good.name, RolloutState::AwaitingApproval).await;
     let mut bad = start("1.0.0", "");
     if let Some(what) = &mut bad.what {
-        what.playbook = "playbooks/web/versions/1".into();
+        what.playbook = "web@1".into();
     }
     let bad = dora.create_rollout(bad).await.unwrap().into_inner();
     until(&mut dora, &bad.name, RolloutState::AwaitingApproval).await;
