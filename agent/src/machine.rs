@@ -23,6 +23,7 @@ use std::{collections::VecDeque, sync::Arc};
 use echelon_proto::{
     App, Fence, HostId, StateName, Time,
     limits::{LEFTOVERS_MAX, MESSAGE_CHARS_MAX, TAIL_BYTES_MAX},
+    planted::{self, Plant},
 };
 
 use crate::{
@@ -103,6 +104,7 @@ impl Machine {
             .attempts
             .iter()
             .filter_map(|attempt| match &attempt.progress {
+                Progress::Running(_) if planted::is(Plant::RunForgotten) => None,
                 Progress::Running(order) => Some(Effect::Start(Work {
                     order: Arc::new((**order).clone()),
                     started: attempt.started,
@@ -216,6 +218,9 @@ impl Machine {
             .collect();
         self.effects
             .extend(fresh.into_iter().map(|r| Effect::Report(Box::new(r))));
+        if planted::is(Plant::EndNotKept) {
+            self.ledger.attempts.retain(|attempt| !matches!(attempt.progress, Progress::Ended(_)));
+        }
         self.effects.extend(self.held.drain(..).map(Effect::Start));
     }
 
@@ -260,7 +265,7 @@ impl Machine {
     fn raise_term(&mut self, term: u64) {
         if term > self.ledger.term {
             self.ledger.term = term;
-            self.dirty = true;
+            self.dirty |= !planted::is(Plant::TermNotSaved);
         }
     }
 
@@ -298,7 +303,7 @@ impl Machine {
         if fence.host != self.host {
             return Some(format!("the order is for host {}, this is {}", fence.host, self.host));
         }
-        if fence.term < self.ledger.term {
+        if fence.term < self.ledger.term && !planted::is(Plant::OlderTermObeyed) {
             return Some(format!(
                 "the order is of term {}, this host obeys term {}: another coordinator has taken over",
                 fence.term, self.ledger.term
@@ -309,6 +314,7 @@ impl Machine {
             .filter(|f| f.rollout == fence.rollout)
             .max_by_key(|f| f.attempt);
         if let Some(newest) = newest
+            && !planted::is(Plant::OlderAttemptRun)
             && (fence.attempt < newest.attempt || (fence.attempt == newest.attempt && fence.phase != newest.phase))
         {
             return Some(format!(
@@ -324,7 +330,7 @@ impl Machine {
     }
 
     fn is_known(&self, fence: &Fence) -> bool {
-        self.fences().any(|known| known.same_attempt(fence))
+        self.fences().any(|known| known.same_attempt(fence)) && !planted::is(Plant::DuplicateRun)
     }
 
     /// An order that came again: answers if it has ended.
@@ -358,7 +364,8 @@ impl Machine {
             return running.is_empty();
         }
         let own_waits = self.waiting.iter().any(|order| is_own(&order.app));
-        !own_waits && running.len() < RUNNING_MAX && !running.iter().any(|busy| *busy == app || is_own(busy))
+        let is_busy = running.iter().any(|busy| *busy == app || is_own(busy));
+        !own_waits && running.len() < RUNNING_MAX && (!is_busy || planted::is(Plant::AppsCollide))
     }
 
     fn begin(&mut self, order: Arc<Order>, now: Time) {
@@ -372,11 +379,16 @@ impl Machine {
                 standing: self.standing(order.app.clone()),
             })),
             None => {
-                self.held.push(Work {
+                let work = Work {
                     order: order.clone(),
                     started: now,
                     resumed: false,
-                });
+                };
+                if planted::is(Plant::BeginsUnsaved) {
+                    self.effects.push(Effect::Start(work));
+                } else {
+                    self.held.push(work);
+                }
                 Progress::Running(Box::new((*order).clone()))
             }
         };
@@ -386,7 +398,7 @@ impl Machine {
             started: now,
             progress,
         });
-        self.dirty = true;
+        self.dirty |= !planted::is(Plant::BeginsUnsaved);
         self.prune();
     }
 
@@ -394,7 +406,7 @@ impl Machine {
     fn misplaced(&self, order: &Order) -> Option<String> {
         let wanted = order.from_state.as_ref()?;
         let stands = self.ledger.apps.get(&order.app)?.state.as_ref()?;
-        (stands != wanted).then(|| {
+        (stands != wanted && !planted::is(Plant::StateNotCompared)).then(|| {
             let app = &order.app;
             format!("{app} stands in state {stands} on this host, the order is for one in state {wanted}")
         })

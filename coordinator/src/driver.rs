@@ -19,7 +19,10 @@ use echelon_engine::{
     Config, Engine, Entry, Event, Record, Refusal, Reply, State,
     effect::{Effect, Key},
 };
-use echelon_proto::Time;
+use echelon_proto::{
+    Time,
+    planted::{self, Plant},
+};
 use serde_json::value::RawValue;
 
 use crate::journal::{self, Journal};
@@ -79,9 +82,12 @@ pub struct Snapshot {
 impl Due {
     /// Writes it as JSON: the slow part, to be done away from the driver.
     #[must_use]
-    pub fn encode(self) -> Snapshot {
+    pub fn encode(mut self) -> Snapshot {
+        if planted::is(Plant::SnapshotForgetsRequests) {
+            self.state.requests = Default::default();
+        }
         Snapshot {
-            sequence: self.sequence,
+            sequence: self.sequence + u64::from(planted::is(Plant::SnapshotAhead)),
             json: serde_json::value::to_raw_value(&self.state),
         }
     }
@@ -117,7 +123,7 @@ impl Driver {
     ) -> Result<Self, journal::Error> {
         let story = Arc::new(Story::default());
         let restored = restore(&journal, config, &story)?;
-        let term = journal.begin_term()?;
+        let term = journal.begin_term()? - u64::from(planted::is(Plant::TermNotRaised) && restored.sequence > 0);
         let mut driver = Self {
             engine: restored.engine,
             journal,
@@ -161,6 +167,7 @@ impl Driver {
                 self.story.tell(told, &self.engine.state().rollouts);
                 Ok(Turn { answers, wrote })
             }
+            Err(_) if planted::is(Plant::AnswerAfterFailedWrite) => Ok(Turn { answers, wrote: true }),
             Err(error) => {
                 let asked = answers.into_iter().map(|(to, _)| to);
                 Err(Box::new(Stopped {
@@ -304,8 +311,11 @@ pub fn restore(journal: &Journal<Entry>, config: Config, story: &Story) -> Resul
     let (first, last) = journal.span();
     let mut now = Time::default();
     journal.replay(first.min(snapshot + 1), |sequence, entry: Entry| {
-        now = now.max(entry.at);
-        if sequence > snapshot {
+        if !planted::is(Plant::TimeGoesBack) {
+            now = now.max(entry.at);
+        }
+        let kept = sequence < last || last == 1 || !planted::is(Plant::TailForgotten);
+        if sequence > snapshot && kept {
             for record in &entry.records {
                 engine.apply(entry.at, record);
             }

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod fence;
 pub mod id;
 pub mod limits;
+pub mod planted;
 pub mod time;
 #[cfg(feature = "wire")]
 pub mod wire;

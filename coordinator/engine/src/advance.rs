@@ -15,7 +15,10 @@ pub(crate) mod step;
 mod traveller;
 mod wake;
 
-use echelon_proto::{RolloutId, Time};
+use echelon_proto::{
+    RolloutId, Time,
+    planted::{self, Plant},
+};
 
 use crate::{
     engine::Engine,
@@ -86,7 +89,7 @@ fn pass(turn: &mut Turn<'_>, id: &RolloutId) {
 fn running(turn: &mut Turn<'_>, id: &RolloutId) {
     overdue::pass(turn, id);
     let Some(rollout) = turn.rollout(id) else { return };
-    if rollout.aborting.is_some() {
+    if rollout.aborting.is_some() && !planted::is(Plant::AbortIgnored) {
         return finish::aborting(turn, id);
     }
     late::pass(turn, id);

@@ -15,7 +15,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use echelon_proto::{HostId, Pool};
+use echelon_proto::{
+    HostId, Pool,
+    planted::{self, Plant},
+};
 
 use crate::{
     host::Host,
@@ -26,7 +29,7 @@ use crate::{
 /// Whether the host counts as out of service.
 #[must_use]
 pub fn is_out(host: &Host) -> bool {
-    !host.in_service() && !host.is_empty()
+    !host.in_service() && !host.is_empty() && !(planted::is(Plant::UnreachableNotCounted) && !host.is_attached())
 }
 
 /// Hosts of the pool that are out of service now.
@@ -82,6 +85,12 @@ pub struct Balance {
     pub max: u32,
 }
 
+impl Balance {
+    fn has_room(&self) -> bool {
+        self.out < self.max + u32::from(planted::is(Plant::CapacityRoundsUp))
+    }
+}
+
 impl<'a> Account<'a> {
     /// As things are now: `out` are the hosts that [`is_out`] holds of, in whichever pool.
     #[must_use]
@@ -106,7 +115,7 @@ impl<'a> Account<'a> {
             || self
                 .pools
                 .get(&host.pool)
-                .is_some_and(|balance| balance.out < balance.max)
+                .is_some_and(Balance::has_room)
     }
 
     /// Takes the host out of service if that is allowed, or if it is out already. Otherwise says how things stand.
@@ -115,7 +124,7 @@ impl<'a> Account<'a> {
             return Ok(());
         }
         match self.pools.get_mut(&host.pool) {
-            Some(balance) if balance.out < balance.max => {
+            Some(balance) if balance.has_room() => {
                 balance.out += 1;
                 Ok(())
             }

@@ -122,6 +122,15 @@ impl Engine {
         self.owed == self.owed_from_scratch() && self.muster == Muster::of(&self.state)
     }
 
+    /// What is due at this time, of whichever rollout. After an advance at that time it is nothing, and so until
+    /// [`Engine::wake_at`]; a test asks, of a copy.
+    #[must_use]
+    pub fn due(&self, now: Time) -> Vec<Record> {
+        let mut other = self.clone();
+        other.touch_all();
+        other.advance(now)
+    }
+
     /// Decides on an event and applies what follows.
     pub fn step(&mut self, now: Time, event: &Event) -> Result<Decision, Refusal> {
         let Decision { records, reply } = self.decide(now, event)?;

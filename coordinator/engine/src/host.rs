@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use echelon_playbooks::{model::Machine, selector::Subject};
-use echelon_proto::{App, Datacenter, HostId, Label, Pool, ReleaseName, RolloutId, Span, StateName, Time};
+use echelon_proto::{
+    App, Datacenter, HostId, Label, Pool, ReleaseName, RolloutId, Span, StateName, Time,
+    planted::{self, Plant},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::rollback::serving;
@@ -183,7 +186,7 @@ impl Host {
             .map(|standing| standing.traffic)
             .filter(|t| *t != Serving::Absent);
         self.is_attached()
-            && self.standings.keys().all(|app| self.unwell(app).is_none())
+            && (self.standings.keys().all(|app| self.unwell(app).is_none()) || planted::is(Plant::MonitorNotCounted))
             && !self.busy.as_ref().is_some_and(|busy| busy.out_of_service)
             && there
                 .next()
@@ -194,7 +197,7 @@ impl Host {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.busy.is_none()
-            && self.taken_by.is_empty()
+            && (self.taken_by.is_empty() || planted::is(Plant::EmptiedNotCounted))
             && self
                 .standings
                 .values()

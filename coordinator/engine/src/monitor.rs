@@ -100,7 +100,14 @@ pub(crate) fn refresh(engine: &mut Engine, record: &Record) {
         }
         Record::RolloutStarted { rollout, .. }
         | Record::RolloutEnded { rollout, .. }
-        | Record::DesireChanged { rollout, .. } => {
+        | Record::DesireChanged { rollout, .. }
+        // What is desired of a host that the rollout has not touched changes with its lane.
+        | Record::WaveOpened { rollout, .. }
+        | Record::LaneStopping { rollout, .. }
+        | Record::LaneEnded { rollout, .. }
+        | Record::RollbackBegan { rollout, .. }
+        | Record::AbortBegan { rollout, .. }
+        | Record::HostReopened { rollout, .. } => {
             let app = engine.state.rollouts.get(rollout).map(|rollout| rollout.app.clone());
             app.map_or(Vec::new(), |app| of_app(&engine.state, &app))
         }
@@ -118,10 +125,7 @@ pub(crate) fn refresh(engine: &mut Engine, record: &Record) {
         | Record::RolloutHeld { .. }
         | Record::RolloutResumed { .. }
         | Record::ActServed { .. }
-        | Record::AbortBegan { .. }
-        | Record::RollbackBegan { .. }
         | Record::RolloutForgotten { .. }
-        | Record::WaveOpened { .. }
         | Record::WaveRolled { .. }
         | Record::ApprovalAsked { .. }
         | Record::GateApproved { .. }
@@ -130,11 +134,8 @@ pub(crate) fn refresh(engine: &mut Engine, record: &Record) {
         | Record::GateReopened { .. }
         | Record::BakeCut { .. }
         | Record::WavePassed { .. }
-        | Record::LaneStopping { .. }
-        | Record::LaneEnded { .. }
         | Record::BudgetForgiven { .. }
         | Record::StepDropped { .. }
-        | Record::HostReopened { .. }
         | Record::HealthChanged { .. }
         | Record::NotificationRaised { .. }
         | Record::NotificationSettled { .. } => return,

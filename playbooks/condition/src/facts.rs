@@ -6,8 +6,8 @@ use cel::{Value, objects::Key};
 
 /// Values by the names of a place's variables.
 pub trait Facts {
-    /// Each variable of the place, once.
-    fn variables(&self) -> Vec<(&'static str, Value)>;
+    /// Each variable of the place that is wanted, once. To make the others would cost more than to ask the condition.
+    fn variables(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Value)>;
 }
 
 /// Where a host stands in a rollout: for `when` and invariants.
@@ -111,60 +111,66 @@ pub struct Answer {
 }
 
 impl Facts for Site<'_> {
-    fn variables(&self) -> Vec<(&'static str, Value)> {
-        let host = &self.host;
-        let labels = host.labels.iter().map(|(key, value)| (*key, text(value)));
-        let mut variables = vec![
-            (
-                "host",
-                map([
-                    ("name", text(host.name)),
-                    ("datacenter", text(host.datacenter)),
-                    ("pool", text(host.pool)),
-                    ("labels", map(labels)),
-                ]),
-            ),
-            ("lane", map([("datacenter", text(self.lane.datacenter))])),
-            ("wave", map([("name", text(self.wave.name))])),
-            (
-                "release",
-                map([("app", text(self.release.app)), ("name", text(self.release.name))]),
-            ),
-            ("operation", text(self.operation)),
+    fn variables(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Value)> {
+        let host = || {
+            let labels = self.host.labels.iter().map(|(key, value)| (*key, text(value)));
+            map([
+                ("name", text(self.host.name)),
+                ("datacenter", text(self.host.datacenter)),
+                ("pool", text(self.host.pool)),
+                ("labels", map(labels)),
+            ])
+        };
+        let lane = || map([("datacenter", text(self.lane.datacenter))]);
+        let wave = || map([("name", text(self.wave.name))]);
+        let release = || map([("app", text(self.release.app)), ("name", text(self.release.name))]);
+        let operation = || text(self.operation);
+        let mut all: Vec<(&'static str, &dyn Fn() -> Value)> = vec![
+            ("host", &host),
+            ("lane", &lane),
+            ("wave", &wave),
+            ("release", &release),
+            ("operation", &operation),
         ];
-        variables.extend(self.pool.as_ref().map(|pool| {
-            let counts = map([
-                ("name", text(pool.name)),
-                ("hosts", int(pool.hosts)),
-                ("in_service", int(pool.in_service)),
-                ("out_of_service", int(pool.out_of_service)),
-                ("max_unavailable", int(pool.max_unavailable)),
-            ]);
-            ("pool", counts)
-        }));
-        variables.extend(self.rollout.as_ref().map(|rollout| {
-            let counts = map([
-                ("hosts", int(rollout.hosts)),
-                ("done", int(rollout.done)),
-                ("failed", int(rollout.failed)),
-                ("in_progress", int(rollout.in_progress)),
-            ]);
-            ("rollout", counts)
-        }));
-        variables
+        let pool = self.pool.as_ref().map(|pool| || of_pool(pool));
+        let rollout = self.rollout.as_ref().map(|rollout| || of_rollout(rollout));
+        all.extend(pool.as_ref().map(|pool| ("pool", pool as &dyn Fn() -> Value)));
+        all.extend(rollout.as_ref().map(|rollout| ("rollout", rollout as &dyn Fn() -> Value)));
+        let wanted = all.into_iter().filter(|(name, _)| wanted(name));
+        wanted.map(|(name, make)| (name, make())).collect()
     }
 }
 
+fn of_pool(pool: &Pool<'_>) -> Value {
+    map([
+        ("name", text(pool.name)),
+        ("hosts", int(pool.hosts)),
+        ("in_service", int(pool.in_service)),
+        ("out_of_service", int(pool.out_of_service)),
+        ("max_unavailable", int(pool.max_unavailable)),
+    ])
+}
+
+fn of_rollout(rollout: &Rollout) -> Value {
+    map([
+        ("hosts", int(rollout.hosts)),
+        ("done", int(rollout.done)),
+        ("failed", int(rollout.failed)),
+        ("in_progress", int(rollout.in_progress)),
+    ])
+}
+
 impl Facts for Answer {
-    fn variables(&self) -> Vec<(&'static str, Value)> {
-        vec![
+    fn variables(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Value)> {
+        let all = [
             ("status", int(self.status)),
             ("body", text(&self.body)),
             ("json", json(&self.json)),
             ("exit_code", int(self.exit_code)),
             ("output", text(&self.output)),
             ("error", text(&self.error)),
-        ]
+        ];
+        all.into_iter().filter(|(name, _)| wanted(name)).collect()
     }
 }
 

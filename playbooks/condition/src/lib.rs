@@ -84,7 +84,8 @@ impl Condition {
     /// What it asks for is not there (a label, a field of a JSON body), or is of another type than it is taken for.
     pub fn holds(&self, facts: &impl Facts) -> Result<bool, Unknown> {
         let mut context = Context::with_env(ENV.clone());
-        for (name, value) in facts.variables() {
+        // What the text does not even contain it does not read.
+        for (name, value) in facts.variables(&|name| self.text.contains(name)) {
             context.add_variable_from_value(name, value);
         }
         let program = match self.program.get() {

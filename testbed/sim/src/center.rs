@@ -1,7 +1,10 @@
 //! The coordinator's process around its real driver: what waits to be decided, which connection is a host's, and what each
 //! host is owed, as `runner::dispatch` keeps it. Deliberately no policy and no time of its own.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use echelon_coordinator::{
     driver::{Change, Driver, Retention},
@@ -15,11 +18,10 @@ use echelon_proto::{HostId, Time};
 
 use crate::clock::Clock;
 
-/// Small, so that snapshots and trimming happen in every seed.
-const RETENTION: Retention = Retention {
-    snapshot_every: 150,
-    history: 60,
-};
+/// Entries between two snapshots: few, so that snapshots and trimming happen in every seed.
+const SNAPSHOT_EVERY: u64 = 150;
+/// And as many as there are hosts: a snapshot is as big as the fleet.
+const HISTORY: u64 = 60;
 
 /// Who waits for an event's answer.
 #[derive(Debug, Clone)]
@@ -49,6 +51,10 @@ pub(crate) struct Process {
     pub(crate) live: BTreeMap<HostId, (u64, u64)>,
     owed: BTreeMap<HostId, BTreeMap<Key, Arc<Effect>>>,
     pub(crate) sessions: u64,
+    /// What canary gates compare.
+    pub(crate) compared: BTreeMap<Key, Arc<Effect>>,
+    /// Of these, what nobody looks at yet.
+    pub(crate) unlooked: Vec<Key>,
     /// Word to the outside that is owed.
     pub(crate) unsent: Vec<u64>,
     /// A turn is foreseen for then.
@@ -60,6 +66,7 @@ pub(crate) struct Process {
 pub(crate) struct Center {
     pub(crate) disk: Disk,
     pub(crate) config: Config,
+    retention: Retention,
     pub(crate) process: Option<Process>,
     /// By how much its wall clock is off.
     pub(crate) off: i64,
@@ -75,8 +82,12 @@ pub(crate) enum Item {
 }
 
 impl Center {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config, hosts: usize) -> Self {
         Self {
+            retention: Retention {
+                snapshot_every: SNAPSHOT_EVERY + hosts as u64,
+                history: HISTORY,
+            },
             disk: Disk::default(),
             config,
             process: None,
@@ -88,7 +99,7 @@ impl Center {
     /// Opens the journal and begins a term.
     pub(crate) fn start(&mut self, now: Time, wall: Time) -> Result<(), journal::Error> {
         let journal = Journal::on(Box::new(MemoryStore::on(&self.disk)));
-        let driver = Driver::open(journal, self.config, RETENTION, wall)?;
+        let driver = Driver::open(journal, self.config, self.retention, wall)?;
         self.generation += 1;
         self.process = Some(Process {
             clock: Clock::at(driver.now(), now),
@@ -97,6 +108,8 @@ impl Center {
             live: BTreeMap::new(),
             owed: BTreeMap::new(),
             sessions: 0,
+            compared: BTreeMap::new(),
+            unlooked: Vec::new(),
             unsent: Vec::new(),
             turn_at: None,
         });
@@ -111,8 +124,16 @@ impl Process {
         for (key, effect) in changes {
             let host = match &key {
                 Key::Order(host, _) | Key::Watch(host, _) | Key::Monitor(host, _) => host.clone(),
-                // No metrics in this world.
-                Key::Canary(..) => continue,
+                Key::Canary(..) => {
+                    match effect {
+                        Some(effect) => {
+                            self.compared.insert(key.clone(), effect);
+                            self.unlooked.push(key);
+                        }
+                        None => drop(self.compared.remove(&key)),
+                    }
+                    continue;
+                }
                 Key::Notify(number) => {
                     self.unsent.extend(effect.is_some().then_some(*number));
                     continue;
@@ -134,6 +155,15 @@ impl Process {
             items.extend(effect.map(|effect| (host, Item::Owed(effect))));
         }
         items
+    }
+
+    /// Sessions whose end is known and has yet to be decided on.
+    pub(crate) fn leaving(&self) -> BTreeSet<(&HostId, u64)> {
+        let ends = self.inbox.iter().filter_map(|(event, _)| match event {
+            Event::HostDetached { host, session } => Some((host, *session)),
+            _ => None,
+        });
+        ends.collect()
     }
 
     /// All that the host is owed: it has attached.

@@ -48,8 +48,16 @@ pub enum Fault {
     GuardFails,
     /// A probe says that a host is unwell.
     ProbeFails,
+    /// The monitor of a state says that a host is unwell.
+    MonitorFails,
+    /// A look of a canary's judge comes for a window that is over.
+    LateLook,
+    /// An order of a coordinator that another has taken over from.
+    LateOrder,
     /// A host reports what nobody ordered.
     HostLies,
+    /// A host speaks of another.
+    HostSpeaksOfAnother,
     /// A person says a thing twice.
     SaidTwice,
     /// Two people say different things at once.
@@ -58,7 +66,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::CoordinatorCrash,
         Self::CoordinatorPowerCut,
         Self::JournalWriteFails,
@@ -80,7 +88,11 @@ impl Fault {
         Self::PhaseHangs,
         Self::GuardFails,
         Self::ProbeFails,
+        Self::MonitorFails,
+        Self::LateLook,
+        Self::LateOrder,
         Self::HostLies,
+        Self::HostSpeaksOfAnother,
         Self::SaidTwice,
         Self::TwoPeople,
     ];
@@ -110,7 +122,11 @@ impl Fault {
             Self::PhaseHangs => "phase_hangs",
             Self::GuardFails => "guard_does_not_hold",
             Self::ProbeFails => "probe_fails",
+            Self::MonitorFails => "monitor_fails",
+            Self::LateLook => "late_look",
+            Self::LateOrder => "late_order",
             Self::HostLies => "host_lies",
+            Self::HostSpeaksOfAnother => "host_speaks_of_another",
             Self::SaidTwice => "said_twice",
             Self::TwoPeople => "two_people",
         }

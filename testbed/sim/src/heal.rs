@@ -2,6 +2,7 @@
 //! every host must stand where the coordinator believes it to stand. Deliberately generous in time: what is looked for is
 //! what never ends.
 
+use echelon_agent::ledger::Progress;
 use echelon_engine::{
     command::{Act, Command, Verb},
     rollout::Status,
@@ -91,8 +92,10 @@ fn answer(world: &mut World, minute: u32) -> Held {
                 say(world, Verb::Abort, &rollout, "bob")?;
             }
         }
-        say(world, Verb::Approve, &rollout, "bob")?;
-        say(world, Verb::Approve, &rollout, "carol")?;
+        if asks_people(world, &rollout) {
+            say(world, Verb::Approve, &rollout, "bob")?;
+            say(world, Verb::Approve, &rollout, "carol")?;
+        }
         if minute % 10 == 9 && stands_still(world, &rollout) {
             say(
                 world,
@@ -119,6 +122,13 @@ fn say(world: &mut World, verb: Verb, rollout: &RolloutId, by: &str) -> Held {
     world.ask(by, Command::Act(act)).map(drop)
 }
 
+/// A gate waits for them.
+fn asks_people(world: &World, rollout: &RolloutId) -> bool {
+    let lanes = world.watch.state().rollouts.get(rollout).map(|rollout| &rollout.lanes);
+    let mut gates = lanes.into_iter().flatten().flat_map(|lane| lane.waves.get(lane.wave)).flat_map(|wave| wave.gates.values());
+    gates.any(|gate| gate.asked.is_some() && gate.verdict.is_none())
+}
+
 fn stands_still(world: &World, rollout: &RolloutId) -> bool {
     let rollout = world.watch.state().rollouts.get(rollout);
     rollout.is_some_and(|rollout| {
@@ -132,6 +142,10 @@ fn agree(world: &mut World, until: Option<u64>) -> Held {
         return Ok(());
     }
     for host in world.hosts.iter().filter(|host| host.joined) {
+        let runs = host.ledger.attempts.iter().find(|attempt| matches!(attempt.progress, Progress::Running(_)));
+        must(runs.is_none(), "13 liveness", || {
+            format!("{} runs {:?} by its ledger, and every rollout is over", host.id, runs.map(|attempt| &attempt.fence))
+        })?;
         let known = world.watch.state().hosts.get(&host.id);
         for standing in host.ledger.apps.values() {
             let believed = known.and_then(|known| known.standings.get(&standing.app));

@@ -1,15 +1,18 @@
 //! A host: its agent's real machine over a ledger on a made-up disk, and the programs that run there, which outlive the
 //! agent and not the host. Deliberately no network: what is to be said is handed back.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use echelon_agent::{
     executor::Work,
-    ledger::Ledger,
-    machine::{Effect, Input, Machine},
+    ledger::{self, Ledger},
+    machine::{self, Input, Machine},
     order::{Order, Outcome, PhaseResult, Report},
 };
-use echelon_engine::{event::Hello, host::Standing};
+use echelon_engine::{effect::Effect, event::Hello, host::Standing};
 use echelon_proto::{App, Datacenter, Fence, HostId, Label, Pool, RolloutId, Time};
 
 /// An attempt of a rollout on this host.
@@ -20,6 +23,8 @@ pub(crate) type Key = (RolloutId, u32);
 pub(crate) struct Program {
     pub(crate) order: Arc<Order>,
     pub(crate) progress: Progress,
+    /// By an agent that lives and hears of its end.
+    pub(crate) watched: bool,
 }
 
 /// How far it is.
@@ -49,6 +54,8 @@ pub(crate) struct Host {
     pub(crate) programs: BTreeMap<Key, Program>,
     /// Watches of this connection, by name, and what each said last.
     pub(crate) watches: BTreeMap<String, Option<bool>>,
+    /// The newest orders that were sent to it.
+    pub(crate) ordered: VecDeque<Arc<Effect>>,
     /// The agent dies at its next save, before (`false`) or after it.
     pub(crate) dies_at_save: Option<bool>,
 }
@@ -99,12 +106,13 @@ impl Host {
         }
         if moved.died {
             self.agent = None;
+            self.unwatched();
             return moved;
         }
         for effect in machine.effects() {
             match effect {
-                Effect::Start(work) => moved.begin.push(work),
-                Effect::Report(report) => moved.reports.push(*report),
+                machine::Effect::Start(work) => moved.begin.push(work),
+                machine::Effect::Report(report) => moved.reports.push(*report),
             }
         }
         moved
@@ -131,6 +139,11 @@ impl Host {
         })
     }
 
+    /// Its agent is gone: nobody hears of an end until one takes it up again.
+    pub(crate) fn unwatched(&mut self) {
+        self.programs.values_mut().for_each(|program| program.watched = false);
+    }
+
     /// Whether no program of this app runs.
     pub(crate) fn is_free(&self, app: &App) -> bool {
         let runs = |program: &Program| matches!(program.progress, Progress::Runs(_)) && program.order.app == *app;
@@ -144,6 +157,13 @@ impl Host {
                 program.progress = Progress::Lost;
             }
         }
+    }
+
+    /// Whether the ledger on its disk says that the attempt runs.
+    pub(crate) fn says_that_it_runs(&self, fence: &Fence) -> bool {
+        let runs = |progress: &ledger::Progress| matches!(progress, ledger::Progress::Running(_));
+        let mut attempts = self.ledger.attempts.iter();
+        attempts.any(|attempt| attempt.fence == *fence && runs(&attempt.progress))
     }
 
     /// How an attempt that an agent takes up again stands: ended, and how; `None`: it runs, or was never begun.

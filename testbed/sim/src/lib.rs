@@ -22,6 +22,7 @@ mod net;
 mod people;
 mod playbook;
 mod reach;
+mod set;
 mod story;
 mod trouble;
 mod watch;
@@ -29,5 +30,6 @@ mod world;
 
 pub use fault::Fault;
 pub use reach::TRANSITIONS;
+pub use set::{Set, Sum, guarded};
 pub use story::Violation;
 pub use world::{Ran, Setup, run};

@@ -136,13 +136,39 @@ impl World {
         if self.people.quiet {
             return Ok(());
         }
-        let next = self.span(300, 40_000);
+        let next = self.span(300, 25_000);
         self.foresee(next, Happening::Wish);
-        match self.chance.below(10) {
-            0..3 => self.start(),
-            3 => self.plan(),
+        match self.chance.below(40) {
+            0..12 => self.start(),
+            12..16 => self.plan(),
+            16 => self.asks_host(),
+            17 => self.labels_host(),
             _ => self.act(),
         }
+    }
+
+    fn asks_host(&mut self) -> Held {
+        let host = self.chance.below(self.hosts.len());
+        let host = self.hosts[host].id.clone();
+        let what = "diagnose".to_owned();
+        self.ask("alice", Command::AskHost { host, what }).map(drop)
+    }
+
+    /// To another shard, or to another role, or to none.
+    fn labels_host(&mut self) -> Held {
+        let host = self.chance.below(self.hosts.len());
+        let host = self.hosts[host].id.clone();
+        let (label, value) = *self.chance.one(&[
+            ("shard", Some("s1")),
+            ("shard", Some("s2")),
+            ("role", Some("leader")),
+            ("role", Some("follower")),
+            ("api", Some("yes")),
+            ("rack", Some("r1")),
+            ("rack", None),
+        ]);
+        let labels = [(name(label), value.map(str::to_owned))].into();
+        self.ask("alice", Command::LabelHost { host, labels }).map(drop)
     }
 
     fn request(&mut self) -> Option<PlanRequest> {

@@ -8,7 +8,7 @@ use crate::chance::Chance;
 const TEXT: &str = include_str!("../playbooks/service.yaml");
 
 /// A line of the text, and what may stand there.
-const CHOICES: [(&str, &[&str]); 20] = [
+const CHOICES: [(&str, &[&str]); 23] = [
     ("UNREACHABLE", &["debt", "wait", "fail"]),
     ("STOP_UNDO", &["start", "start-again"]),
     ("START_RETRY", &["{ max: 0, backoff: 5s }", "{ max: 2, backoff: 5s }"]),
@@ -21,7 +21,20 @@ const CHOICES: [(&str, &[&str]); 20] = [
     ("SIGN_COUNT", &["1", "2"]),
     ("COUPLING", &["free", "lockstep", "{ lead: dc1, lag: canary }"]),
     ("LANE_FAILURE", &["rollback_all", "stop_all", "stop_lane"]),
-    ("CANARY_GATES", &["[health]", "[health, signoff]", "[settle]", "[]"]),
+    (
+        "CANARY_GATES",
+        &["[health]", "[health, signoff]", "[settle]", "[]", "[compare]", "[compare, health]"],
+    ),
+    ("DOUBT", &["extend", "hold", "rollback", "proceed"]),
+    ("NO_DATA", &["extend", "hold", "rollback"]),
+    (
+        "MONITOR",
+        &[
+            "",
+            "",
+            ", monitor: { http: { url: \"http://127.0.0.1/\" }, every: 15s }",
+        ],
+    ),
     ("REST_GATES", &["[health]", "[]", "[settle, health]"]),
     ("UNAVAILABLE", &["1", "20%", "34%", "50%"]),
     ("PARALLEL", &["1", "3", "25"]),

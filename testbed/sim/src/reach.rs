@@ -4,6 +4,7 @@
 use echelon_engine::{
     Record,
     event::PhaseResult,
+    gate::canary::Says,
     outcome::Outcome,
     record::Verdict,
     rollout::{Direction, HoldKind, LaneEnd, Note, Settled},
@@ -28,7 +29,8 @@ transitions! {
     phase_forward, phase_undo, phase_return, phase_passed_over, phase_counts_as_done, phase_guarded,
     phase_done, phase_already_done, phase_failed, phase_timed_out, phase_refused, phase_lost, phase_held_back, phase_again,
     step_dropped, host_done, host_failed, host_skipped, host_debt, host_rolled_back, host_reopened, health_changed,
-    notification_raised, notification_settled,
+    notification_raised, notification_settled, monitor_failed, monitor_holds, host_asked, host_labelled,
+    canary_passes, canary_fails, canary_doubts, canary_no_data, gate_inconclusive, gate_no_data,
 }
 
 /// What the record reaches. What is part of it (a result, a rule) comes first, the more telling.
@@ -62,7 +64,8 @@ pub(crate) fn of(record: &Record) -> Vec<&'static str> {
             Verdict::Pass => gate_passed,
             Verdict::Fail => gate_failed,
             Verdict::Expired => gate_expired,
-            Verdict::Inconclusive | Verdict::NoData => return Vec::new(),
+            Verdict::Inconclusive => gate_inconclusive,
+            Verdict::NoData => gate_no_data,
         },
         Record::GateReopened { .. } => gate_reopened,
         Record::BakeCut { .. } => bake_cut,
@@ -91,11 +94,16 @@ pub(crate) fn of(record: &Record) -> Vec<&'static str> {
         },
         Record::HostReopened { .. } => host_reopened,
         Record::HealthChanged { .. } => health_changed,
-        // No metrics, monitors or questions in this world.
-        Record::MonitorChanged { .. }
-        | Record::HostAsked { .. }
-        | Record::HostLabelled { .. }
-        | Record::CanaryLooked { .. } => return Vec::new(),
+        Record::MonitorChanged { healthy: true, .. } => monitor_holds,
+        Record::MonitorChanged { healthy: false, .. } => monitor_failed,
+        Record::HostAsked { .. } => host_asked,
+        Record::HostLabelled { .. } => host_labelled,
+        Record::CanaryLooked { look, .. } => match look.says {
+            Says::Pass => canary_passes,
+            Says::Fail => canary_fails,
+            Says::Inconclusive => canary_doubts,
+            Says::NoData => canary_no_data,
+        },
         Record::NotificationRaised { .. } => notification_raised,
         Record::NotificationSettled { .. } => notification_settled,
     };

@@ -1,25 +1,28 @@
 //! What goes wrong in a seed, and how often: each seed draws which kinds of trouble it has at all, because troubles hide
 //! one another. Deliberately no checks: whatever strikes here, what must hold must hold.
 
+use echelon_coordinator::link;
 use echelon_engine::{
     Config, Event,
     event::{self, Report},
 };
-use echelon_proto::{Fence, Span};
+use echelon_proto::{Fence, Span, wire::link as wire};
 
 use crate::{
     center::To,
     chance::Chance,
     fault::Fault,
-    story::Held,
+    story::{Held, must},
     world::{DATACENTERS, Happening, World},
 };
 
 /// How long the bad times last in virtual time.
-const LASTS: (u64, u64) = (6 * 60_000, 40 * 60_000);
+const LASTS: (u64, u64) = (60_000, 12 * 60_000);
+/// Of one seed in twelve: what takes long must be seen too.
+const LASTS_LONG: (u64, u64) = (12 * 60_000, 45 * 60_000);
 
 /// Faults that strike the whole ring now and then, and how heavy each is.
-const MISCHIEF: [(u32, Fault); 14] = [
+const MISCHIEF: [(u32, Fault); 15] = [
     (3, Fault::CoordinatorCrash),
     (3, Fault::CoordinatorPowerCut),
     (3, Fault::JournalWriteFails),
@@ -34,16 +37,19 @@ const MISCHIEF: [(u32, Fault); 14] = [
     (2, Fault::ClockForward),
     (2, Fault::ClockBack),
     (8, Fault::HostLies),
+    (2, Fault::HostSpeaksOfAnother),
 ];
 
 /// Faults that strike where something is done, in so many of a thousand cases.
-const SMALL: [(Fault, u32); 6] = [
+const SMALL: [(Fault, u32); 8] = [
     (Fault::Delay, 8),
     (Fault::Duplicate, 50),
     (Fault::PhaseFails, 25),
     (Fault::PhaseHangs, 10),
     (Fault::GuardFails, 200),
     (Fault::ProbeFails, 20),
+    (Fault::LateLook, 100),
+    (Fault::LateOrder, 100),
 ];
 
 /// The troubles of a seed.
@@ -61,6 +67,7 @@ impl Trouble {
     pub(crate) fn draw(chance: &mut Chance, hosts: usize) -> Self {
         let mischief = MISCHIEF.into_iter().filter(|_| chance.permille(500)).collect();
         let mut small = Vec::new();
+        let lasts = if chance.permille(83) { LASTS_LONG } else { LASTS };
         for (fault, share) in SMALL {
             // What strikes one host in forty stops a fleet of thousands before it has begun.
             let share = if hosts > 200 { share.div_ceil(10) } else { share };
@@ -71,10 +78,10 @@ impl Trouble {
             }
         }
         Self {
-            lasts: Span(chance.between(LASTS.0, LASTS.1)),
+            lasts: Span(chance.between(lasts.0, lasts.1)),
             mischief,
             small,
-            every: Span(chance.between(4_000, 60_000)),
+            every: Span(chance.between(3_000, 40_000)),
         }
     }
 
@@ -118,6 +125,7 @@ impl World {
                 self.story.fault(self.now, fault, self.center.off);
             }
             Fault::HostLies => return self.lies(host),
+            Fault::HostSpeaksOfAnother => return self.speaks_of_another(host),
             _ => self.strikes_host(fault, host),
         }
         Ok(())
@@ -198,6 +206,27 @@ impl World {
                 self.agent_dies(at, away);
             }
         }
+    }
+
+    /// A host says that another's phase has ended. The door refuses it.
+    fn speaks_of_another(&mut self, at: usize) -> Held {
+        let other = &self.hosts[(at + 1) % self.hosts.len()].id;
+        let me = self.hosts[at].id.clone();
+        let report = wire::Report {
+            fence: Some(wire::Fence {
+                term: 1,
+                rollout: "r1".to_owned(),
+                host: other.to_string(),
+                phase: "install".to_owned(),
+                attempt: 1,
+            }),
+            result: wire::PhaseResult::Done.into(),
+            ..wire::Report::default()
+        };
+        self.story.fault(self.now, Fault::HostSpeaksOfAnother, &me);
+        must(link::report(&me, report).is_err() || *other == me, "6 attempt", || {
+            format!("{me} speaks of {other}, and is heard")
+        })
     }
 
     /// A host says the end of what nobody ordered, or of what is long over. It must count for nothing.

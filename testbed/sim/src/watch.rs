@@ -1,35 +1,33 @@
 //! What must always hold, said from the outside and a second time: a mirror of the engine takes every record from the
 //! journal's own bytes, and is asked before and after each; what hosts begin, and what people are told, is held against it.
-//! The names are those of the house's thirteen. Deliberately not the engine's own arithmetic: capacity is counted here
-//! host by host.
+//! The names are those of the house's thirteen. Deliberately not the engine's own arithmetic: capacity, gates and what was
+//! touched are counted and remembered here.
 
-use std::collections::BTreeSet;
+mod capacity;
+mod gates;
+mod memory;
+mod rules;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use echelon_agent::order::PhaseResult;
 use echelon_coordinator::{
     driver::Driver,
     journal::{Disk, Journal, MemoryStore},
 };
-use echelon_engine::{
-    Config, Engine, Entry, Record, State,
-    event::PhaseResult,
-    host::{Host, Serving},
-    outcome::Outcome,
-    plan::PoolPlan,
-    rollout::{Direction, Note, Rollout, Run, Settled, Status},
-};
-use echelon_proto::{Datacenter, Fence, HostId, RolloutId, Time};
+use echelon_engine::{Config, Engine, Entry, Record, State};
+use echelon_proto::{Fence, HostId, Time};
 
 use crate::{
+    center::Process,
     reach,
-    story::{Held, Story, Violation, must},
+    story::{Held, Story, must},
 };
 
-/// Up to so many hosts everything is compared after every turn; beyond it after each so many turns, and after each crash.
-const SMALL_FLEET: usize = 40;
-const COMPARE_EVERY: u64 = 64;
-
-/// An attempt, whatever the term.
-type Attempt = (RolloutId, HostId, u32);
+/// Fleets up to this size are small: what costs a look at all hosts is asked of each record.
+const SMALL_FLEET: usize = 200;
+/// Beyond it, of one in so many.
+const SAMPLE: u64 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -38,9 +36,11 @@ pub(crate) struct Watch {
     taken: u64,
     /// The newest entry that somebody was told of.
     told: u64,
-    begun: BTreeSet<Attempt>,
-    done: BTreeSet<Attempt>,
+    /// When the newest entry was written, by the coordinator's clock.
+    at: Time,
+    memory: memory::Memory,
     turns: u64,
+    records: u64,
 }
 
 impl Watch {
@@ -49,9 +49,10 @@ impl Watch {
             mirror: Engine::new(Config::default(), State::default()),
             taken: 0,
             told: 0,
-            begun: BTreeSet::new(),
-            done: BTreeSet::new(),
+            at: Time::default(),
+            memory: memory::Memory::default(),
             turns: 0,
+            records: 0,
         }
     }
 
@@ -60,42 +61,46 @@ impl Watch {
         self.mirror.state()
     }
 
-    /// Takes what the journal has got since, and asks of each record whether it may be.
-    pub(crate) fn follow(&mut self, disk: &Disk, story: &mut Story) -> Held {
+    /// Takes what the journal has got since, and asks of each record whether it may be. Of the state that these records
+    /// are about, what is live must be what they give.
+    pub(crate) fn follow(&mut self, disk: &Disk, live: Option<&State>, story: &mut Story) -> Held {
         let journal: Journal<Entry> = Journal::on(Box::new(MemoryStore::on(disk)));
         let mut entries = Vec::new();
         let read = journal.replay(self.taken + 1, |sequence, entry| entries.push((sequence, entry)));
         must(read.is_ok(), "12 acknowledged", || {
             format!("the journal cannot be read: {read:?}")
         })?;
-        for (sequence, entry) in entries {
+        for (sequence, entry) in &entries {
+            must(entry.at >= self.at, "4 replay", || {
+                format!("entry {sequence} is of {}, the one before of {}", entry.at, self.at)
+            })?;
+            self.at = entry.at;
+            self.memory.failed_now.clear();
             for record in &entry.records {
                 self.record(entry.at, record, story)?;
             }
-            self.taken = sequence;
+            self.taken = *sequence;
         }
-        Ok(())
+        let Some(live) = live else { return Ok(()) };
+        let records = entries.iter().flat_map(|(_, entry)| &entry.records);
+        records.into_iter().try_for_each(|record| self.same(live, record))
     }
 
     fn record(&mut self, at: Time, record: &Record, story: &mut Story) -> Held {
-        before(self.mirror.state(), record)?;
-        let out = self.leaving(record);
+        let state = self.mirror.state();
+        rules::before(state, &self.memory, at, record)?;
+        gates::before(state, at, record)?;
+        self.records += 1;
+        if state.hosts.size() <= SMALL_FLEET || self.records.is_multiple_of(SAMPLE) {
+            rules::host_begins(state, &self.memory, record)?;
+        }
+        let out = capacity::leaving(state, record);
         self.mirror.apply(at, record);
+        self.memory.takes(record);
         if let Some((rollout, host)) = out {
-            capacity(self.mirror.state(), &rollout, &host)?;
+            capacity::left(self.mirror.state(), rollout, host)?;
         }
-        after(self.mirror.state(), record)?;
-        if let Record::PhaseEnded {
-            rollout,
-            host,
-            attempt,
-            result,
-            ..
-        } = record
-            && result.is_good()
-        {
-            self.done.insert((rollout.clone(), host.clone(), *attempt));
-        }
+        rules::after(self.mirror.state(), &self.memory, record)?;
         let reached = reach::of(record);
         story.mark((at, &reached));
         story.reached.extend(reached);
@@ -107,26 +112,30 @@ impl Watch {
         Ok(())
     }
 
-    /// The host that this record takes out of service.
-    fn leaving(&self, record: &Record) -> Option<(RolloutId, HostId)> {
-        let Record::PhaseStarted {
-            rollout,
-            host,
-            from,
-            after,
-            ..
-        } = record
-        else {
-            return None;
-        };
-        let known = self.mirror.state().hosts.get(host)?;
-        (serves(known) && after.leaves_service(from)).then(|| (rollout.clone(), host.clone()))
+    /// What the record is about is the same live as in the mirror.
+    fn same(&self, live: &State, record: &Record) -> Held {
+        let (host, rollout) = about(record);
+        let ours = self.mirror.state();
+        let same_host = host.is_none_or(|host| ours.hosts.get(host) == live.hosts.get(host));
+        let same_rollout = rollout.is_none_or(|id| match (ours.rollouts.get(id), live.rollouts.get(id)) {
+            (Some(ours), Some(live)) => {
+                let same_run = host.is_none_or(|host| ours.runs.get(host) == live.runs.get(host));
+                same_run
+                    && (ours.etag, ours.status, &ours.hold, &ours.lanes)
+                        == (live.etag, live.status, &live.hold, &live.lanes)
+            }
+            (ours, live) => ours.is_none() == live.is_none(),
+        });
+        must(same_host && same_rollout, "4 replay", || {
+            format!("{record:?}: what the journal gives differs from the live state")
+        })
     }
 
-    /// After a turn: what is live is what the journal gives.
-    pub(crate) fn compare(&mut self, driver: &Driver) -> Held {
+    /// After a turn: what is live is what the journal gives. The whole of it after so many turns that its cost is shared
+    /// by as many as there are hosts.
+    pub(crate) fn compare(&mut self, process: &Process, now: Time) -> Held {
         self.turns += 1;
-        let small = self.mirror.state().hosts.size() <= SMALL_FLEET;
+        let driver = &process.driver;
         must(self.taken == driver.sequence(), "4 replay", || {
             format!(
                 "the journal ends at {}, the driver at {}",
@@ -134,10 +143,22 @@ impl Watch {
                 driver.sequence()
             )
         })?;
-        if small || self.turns.is_multiple_of(COMPARE_EVERY) {
+        let every = self.mirror.state().hosts.size() as u64 / 2 + 2;
+        if self.turns.is_multiple_of(every) {
             self.compare_all(driver)?;
+            sessions(process)?;
+            let due = driver.engine().due(now);
+            must(due.is_empty(), "13 liveness", || {
+                format!("after a turn this is due, and nothing will do it: {due:?}")
+            })?;
         }
         Ok(())
+    }
+
+    /// Whether the next whole comparison is close: what is as dear goes with it.
+    pub(crate) fn is_due(&self) -> bool {
+        let every = self.mirror.state().hosts.size() as u64 / 2 + 2;
+        (self.turns + 1).is_multiple_of(every)
     }
 
     /// The same, whole: for after a crash, too.
@@ -146,7 +167,21 @@ impl Watch {
             "what the journal gives differs from the live state".to_owned()
         })?;
         must(driver.engine().is_consistent(), "5 owed", || {
-            "what is owed, or the muster, differs from what the state gives".to_owned()
+            let (kept, given) = (driver.engine().owed(), driver.engine().owed_from_scratch());
+            let keys = kept.keys().chain(given.keys());
+            let differ: BTreeSet<_> = keys.filter(|key| kept.get(*key) != given.get(*key)).collect();
+            format!("what is owed, or the muster, differs from what the state gives: {differ:?}")
+        })
+    }
+
+    /// Just before a turn, when time has passed: what is due without a wake would not have been done.
+    pub(crate) fn sleeps(&self, driver: &Driver, now: Time) -> Held {
+        if driver.wake_at().is_some_and(|at| at <= now) {
+            return Ok(());
+        }
+        let due = driver.engine().due(now);
+        must(due.is_empty(), "13 liveness", || {
+            format!("due at {now}, with a wake at {:?}: {due:?}", driver.wake_at())
         })
     }
 
@@ -168,18 +203,38 @@ impl Watch {
         })
     }
 
+    /// The host obeys this term, and its disk says so.
+    pub(crate) fn obeys(&mut self, host: &HostId, term: u64) {
+        let known = self.memory.terms.entry(host.clone()).or_default();
+        *known = term.max(*known);
+    }
+
+    /// Whether the host would have to refuse this one: of a term that is over, or begun before.
+    pub(crate) fn is_stale(&self, fence: &Fence) -> bool {
+        let newest = self.memory.of(&fence.rollout).and_then(|seen| seen.begun.get(&fence.host));
+        newest.is_some_and(|newest| fence.attempt <= *newest)
+            || self.memory.terms.get(&fence.host).is_some_and(|term| fence.term < *term)
+    }
+
     /// A host begins to run a program. `alone`: no other of the app's runs there.
     pub(crate) fn begins(&mut self, fence: &Fence, alone: bool) -> Held {
-        let attempt = (fence.rollout.clone(), fence.host.clone(), fence.attempt);
         must(alone, "7 once", || {
             format!("{fence} begins beside another phase of its app")
         })?;
-        must(!self.done.contains(&attempt), "7 once", || {
-            format!("{fence} begins again, after it was reported done")
+        let term = self.memory.terms.get(&fence.host).copied().unwrap_or_default();
+        must(fence.term >= term, "6 attempt", || {
+            format!("{fence} begins though its host obeys term {term}")
         })?;
-        must(self.begun.insert(attempt), "7 once", || {
-            format!("{fence} begins a second time")
-        })?;
+        if let Some(seen) = self.memory.of(&fence.rollout) {
+            must(!seen.is_done(&fence.host, fence.attempt), "7 once", || {
+                format!("{fence} begins again, after it was reported done")
+            })?;
+            let newest = seen.begun.get(&fence.host).copied().unwrap_or_default();
+            must(fence.attempt > newest, "7 once", || {
+                format!("{fence} begins, and attempt {newest} was begun before")
+            })?;
+        }
+        self.memory.begins(fence);
         let Some(rollout) = self.mirror.state().rollouts.get(&fence.rollout) else {
             // It ended and was forgotten while the order was on its way.
             return Ok(());
@@ -191,210 +246,43 @@ impl Watch {
             || format!("{fence} begins and is in no journal"),
         )
     }
+
+    /// A program ended.
+    pub(crate) fn ended(&mut self, fence: &Fence, result: PhaseResult) {
+        self.memory.ends(fence, result);
+    }
 }
 
-/// Reachable, and all that is on it is in service.
-fn serves(host: &Host) -> bool {
-    let full = host.standings.values().filter(|s| s.traffic != Serving::Absent);
-    let mut full = full.map(|standing| standing.traffic == Serving::Full).peekable();
-    host.session.is_some()
-        && host.unwell.is_empty()
-        && !host.busy.as_ref().is_some_and(|busy| busy.out_of_service)
-        && full.peek().is_some()
-        && full.all(|full| full)
-}
-
-/// Something is on it, or a rollout has only just taken it away and is not done. One that is installed for the first time
-/// is not there yet.
-fn is_there(host: &Host) -> bool {
-    !host.taken_by.is_empty() || host.standings.values().any(|s| s.traffic != Serving::Absent)
-}
-
-fn capacity(state: &State, rollout: &RolloutId, host: &HostId) -> Held {
-    let Some(rollout) = state.rollouts.get(rollout) else {
-        return Ok(());
-    };
-    let pools = rollout.plan.lanes.iter().flat_map(|lane| &lane.capacity);
-    for pool in pools.filter(|pool: &&PoolPlan| pool.hosts.contains(host)) {
-        let known = pool.hosts.iter().filter_map(|id| state.hosts.get(id));
-        let out = known.filter(|host| !serves(host) && is_there(host)).count();
-        must(out <= pool.max_unavailable as usize, "2 capacity", || {
-            let (id, max) = (&rollout.id, pool.max_unavailable);
-            format!(
-                "{id} takes {host} out of service: {out} are out in pool {}, {max} may be",
-                pool.pool
-            )
-        })?;
+/// A host that is taken for attached holds the session that it is taken to hold.
+fn sessions(process: &Process) -> Held {
+    let leaving = process.leaving();
+    let live: BTreeMap<_, _> = process.live.iter().map(|(host, (session, _))| (host, *session)).collect();
+    for (id, host) in process.driver.state().hosts.iter() {
+        let Some(session) = host.session else { continue };
+        must(
+            live.get(id) == Some(&session) || leaving.contains(&(id, session)),
+            "12 acknowledged",
+            || format!("{id} is taken for attached by session {session}, which is not there"),
+        )?;
     }
     Ok(())
 }
 
-fn before(state: &State, record: &Record) -> Held {
-    match record {
-        Record::WaveOpened {
-            rollout,
-            datacenter,
-            wave,
-        } => opens(find(state, rollout)?, datacenter, *wave),
-        Record::PhaseStarted {
-            rollout,
-            host,
-            direction,
-            attempt,
-            phase,
-            note,
-            ..
-        } => {
-            let rollout = find(state, rollout)?;
-            // The end of what was begun before the hold: nothing is run, the ledger takes it down.
-            if *note != Some(Note::CountsAsDone) {
-                still(rollout, "starts a phase")?;
-            }
-            let run = run(rollout, host)?;
-            must(run.current.is_none(), "7 once", || {
-                format!("{host} is to run {phase} beside another phase")
-            })?;
-            must(*attempt > run.attempts, "6 attempt", || {
-                format!("{host}: attempt {attempt} is not new")
-            })?;
-            let busy = state.hosts.get(host).and_then(|host| host.busy.as_ref());
-            must(busy.is_none(), "7 once", || {
-                format!("{host} is busy with {busy:?} and is to run {phase}")
-            })?;
-            match direction {
-                Direction::Forward => forward(rollout, host, run, *note),
-                Direction::Undo | Direction::Return => must(run.touched.is_some(), "10 rollback", || {
-                    format!("{host} goes back and was never touched")
-                }),
-            }
-        }
-        Record::PhaseEnded {
-            rollout,
-            host,
-            attempt,
-            phase,
-            ..
-        } => {
-            let run = run(find(state, rollout)?, host)?;
-            let current = run.current.as_ref();
-            must(
-                current.is_some_and(|current| current.attempt == *attempt && current.phase == *phase),
-                "6 attempt",
-                || format!("{host}: the end of {phase}, attempt {attempt}, counts; what runs is {current:?}"),
-            )
-        }
-        Record::RolloutEnded { rollout, outcome, .. } => ends(state, find(state, rollout)?, *outcome),
-        _ => Ok(()),
-    }
-}
-
-fn opens(rollout: &Rollout, datacenter: &Datacenter, wave: usize) -> Held {
-    still(rollout, "opens a wave")?;
-    let lane = rollout.lane_of(datacenter).and_then(|lane| rollout.lanes.get(lane));
-    let earlier = lane.map_or(&[][..], |lane| &lane.waves[..wave]);
-    for (number, before) in earlier.iter().enumerate() {
-        let passed = before.passed.is_some() && before.gates.values().all(|gate| gate.is_passed());
-        must(passed, "9 gate", || {
-            let id = &rollout.id;
-            format!("{id} {datacenter} opens wave {wave}, and wave {number} has not passed")
-        })?;
-    }
-    Ok(())
-}
-
-fn after(state: &State, record: &Record) -> Held {
-    let Record::HostSettled {
-        rollout,
-        host,
-        settled: Settled::RolledBack,
-        ..
-    } = record
-    else {
-        return Ok(());
+/// The host and the rollout that a record names.
+fn about(record: &Record) -> (Option<&HostId>, Option<&echelon_proto::RolloutId>) {
+    let host = match record {
+        Record::PhaseStarted { host, .. }
+        | Record::PhaseEnded { host, .. }
+        | Record::StepDropped { host, .. }
+        | Record::HostSettled { host, .. }
+        | Record::HostReopened { host, .. }
+        | Record::HealthChanged { host, .. }
+        | Record::HostJoined { host, .. }
+        | Record::HostAttached { host, .. }
+        | Record::HostDetached { host }
+        | Record::HostLabelled { host, .. }
+        | Record::MonitorChanged { host, .. } => Some(host),
+        _ => None,
     };
-    let rollout = find(state, rollout)?;
-    let run = run(rollout, host)?;
-    if was_refused(run) {
-        return Ok(());
-    }
-    let origin = run.touched.as_ref().map(|touch| &touch.origin);
-    let stands = state.hosts.get(host).and_then(|host| host.standings.get(&rollout.app));
-    let is_back = match (origin, stands) {
-        (Some(origin), Some(stands)) => {
-            // One whose last word was an error is shown as that.
-            let serves = stands.traffic == Serving::Full || stands.error.is_some();
-            origin.release == stands.release && (origin.traffic != Serving::Full || serves)
-        }
-        (origin, stands) => origin.is_none() && stands.is_none(),
-    };
-    must(is_back, "10 rollback", || {
-        format!("{host} is called rolled back; it stood {origin:?} and stands {stands:?}")
-    })
-}
-
-/// Of what the host refused nothing was done: it stands elsewhere than was believed.
-fn was_refused(run: &Run) -> bool {
-    run.failure
-        .as_ref()
-        .is_some_and(|failure| failure.result == PhaseResult::Refused)
-}
-
-fn find<'a>(state: &'a State, id: &RolloutId) -> Result<&'a Rollout, Violation> {
-    state.rollouts.get(id).ok_or_else(|| Violation {
-        invariant: "4 replay",
-        text: format!("a record of {id}, which is not known"),
-    })
-}
-
-fn run<'a>(rollout: &'a Rollout, host: &HostId) -> Result<&'a Run, Violation> {
-    rollout.runs.get(host).ok_or_else(|| Violation {
-        invariant: "1 opened",
-        text: format!("{} has no part for {host}", rollout.id),
-    })
-}
-
-/// Neither held nor over.
-fn still(rollout: &Rollout, does: &str) -> Held {
-    must(rollout.hold.is_none(), "8 hold", || {
-        format!("{} is held and {does}", rollout.id)
-    })?;
-    must(rollout.status == Status::Running, "8 hold", || {
-        format!("{} is {:?} and {does}", rollout.id, rollout.status)
-    })
-}
-
-fn forward(rollout: &Rollout, host: &HostId, run: &Run, note: Option<Note>) -> Held {
-    let wave = rollout.lanes.get(run.lane).and_then(|lane| lane.waves.get(run.wave));
-    must(wave.is_some_and(|wave| wave.opened.is_some()), "1 opened", || {
-        format!("{host} is touched in a wave that is not open")
-    })?;
-    must(
-        rollout.aborting.is_none() || note == Some(Note::CountsAsDone),
-        "8 hold",
-        || format!("{} aborts and moves {host} on", rollout.id),
-    )
-}
-
-fn ends(state: &State, rollout: &Rollout, outcome: Outcome) -> Held {
-    for (host, run) in rollout.runs.iter() {
-        must(run.current.is_none(), "13 liveness", || {
-            format!("{} ends and {host} still runs {:?}", rollout.id, run.current)
-        })?;
-        if outcome != Outcome::RolledBack || run.touched.is_none() || was_refused(run) {
-            continue;
-        }
-        let origin = run.touched.as_ref().and_then(|touch| touch.origin.release.as_ref());
-        let stands = state
-            .hosts
-            .get(host)
-            .and_then(|host| host.standings.get(&rollout.app)?.release.as_ref());
-        let named = matches!(run.settled, Some(Settled::Debt | Settled::Failed | Settled::Skipped));
-        must(named || origin == stands, "10 rollback", || {
-            format!(
-                "{} is rolled back; {host} stood on {origin:?}, stands on {stands:?} and is no debt",
-                rollout.id
-            )
-        })?;
-    }
-    Ok(())
+    (host, record.rollout())
 }

@@ -3,6 +3,7 @@
 //! thread and no clock: the same seed gives the same run.
 
 mod agents;
+mod judge;
 mod ring;
 
 use std::collections::BTreeMap;
@@ -116,6 +117,11 @@ pub(crate) enum Happening {
         link: u64,
         watch: String,
     },
+    /// The judge looks at what a canary gate compares.
+    Looks {
+        generation: u64,
+        of: echelon_engine::effect::Key,
+    },
     SaveAgain {
         host: usize,
     },
@@ -186,7 +192,7 @@ impl World {
             now: BEGIN,
             agenda: BTreeMap::new(),
             foreseen: 0,
-            center: Center::new(config),
+            center: Center::new(config, setup.hosts),
             net: Net::default(),
             cut: [false; DATACENTERS.len()],
             people: People::default(),
@@ -245,6 +251,7 @@ impl World {
             Happening::Connects { host } => self.connects(host),
             Happening::ProgramEnds { host, key } => self.program_ends(host, &key),
             Happening::Answers { host, link, watch } => self.answers(host, link, &watch),
+            Happening::Looks { generation, of } => self.looks(generation, of),
             Happening::SaveAgain { host } => self.save_again(host),
             Happening::DiskHasRoom { host } => {
                 self.hosts[host].disk_full = false;
@@ -305,6 +312,7 @@ fn host(at: usize, chance: &mut Chance) -> Host {
         link: None,
         programs: BTreeMap::new(),
         watches: BTreeMap::new(),
+        ordered: Default::default(),
         dies_at_save: None,
     }
 }

@@ -1,6 +1,9 @@
 //! A rollout begins: its time, its turn, its plan.
 
-use echelon_proto::{RolloutId, Time};
+use echelon_proto::{
+    RolloutId, Time,
+    planted::{self, Plant},
+};
 
 use super::Turn;
 use crate::{
@@ -14,7 +17,7 @@ pub(super) fn scheduled(turn: &mut Turn<'_>, id: &RolloutId) {
     let due = turn
         .rollout(id)
         .and_then(|rollout| rollout.scheduled)
-        .is_none_or(|at: Time| at <= turn.now);
+        .is_none_or(|at: Time| at <= turn.now || planted::is(Plant::StartsEarly));
     if due {
         turn.emit(Record::RolloutQueued { rollout: id.clone() });
     }
@@ -28,7 +31,8 @@ pub(super) fn queued(turn: &mut Turn<'_>, id: &RolloutId) {
         .active()
         .find(|other| other.app == rollout.app && other.status == Status::Queued)
         .is_some_and(|first| first.id == *id);
-    if !is_first || turn.state().running(&rollout.app).is_some() {
+    let is_alone = turn.state().running(&rollout.app).is_none() || planted::is(Plant::TwoAtOnce);
+    if !is_first || !is_alone {
         return;
     }
     match rollout.replan.clone() {

@@ -3,7 +3,10 @@
 
 use std::ops::Bound;
 
-use echelon_proto::{HostId, RolloutId, Span};
+use echelon_proto::{
+    HostId, RolloutId, Span,
+    planted::{self, Plant},
+};
 
 use super::{
     Turn,
@@ -137,7 +140,8 @@ impl<'a> Moves<'a, '_> {
         let mut groups = self.groups();
         let mut last = None;
         while let Some((seat, planned)) = self.yet_to_begin(last) {
-            if active >= pace.max_parallel as usize || !self.may_start(pace.stagger) {
+            let places = pace.max_parallel as usize + usize::from(planted::is(Plant::ParallelRoundsUp));
+            if active >= places || !self.may_start(pace.stagger) {
                 break;
             }
             last = Some(seat);

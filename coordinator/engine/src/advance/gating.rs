@@ -1,7 +1,10 @@
 //! A lane at its gates: bake, verdicts, and what a bad one leads to.
 
 use echelon_playbooks::model::{BudgetScope, HostRule, OnLaneFailure, Rule};
-use echelon_proto::{GateName, RolloutId, Span, Time};
+use echelon_proto::{
+    GateName, RolloutId, Span, Time,
+    planted::{self, Plant},
+};
 
 use super::{Turn, forward, traveller};
 use crate::{
@@ -42,7 +45,8 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
     }
     let Some(rollout) = turn.rollout(id) else { return };
     let wave = &rollout.lanes[lane].waves[index];
-    if turn.now >= bake_end && wave.gates.values().all(|gate| gate.is_passed()) {
+    let passed = wave.gates.values().all(|gate| gate.is_passed()) || planted::is(Plant::UnaskedGatePasses);
+    if turn.now >= bake_end && passed {
         let datacenter = dc(rollout, lane);
         turn.emit(Record::WavePassed {
             rollout: id.clone(),
@@ -63,7 +67,11 @@ pub(crate) fn bake_end(rollout: &Rollout, lane: usize) -> Time {
         .and_then(|lane| lane.waves.get(index))
         .map_or(Span::ZERO, |w| w.bake);
     let rolled = wave.rolled.unwrap_or_default();
-    if wave.cut { rolled } else { rolled + bake }
+    if wave.cut || planted::is(Plant::BakeIgnored) {
+        rolled
+    } else {
+        rolled + bake
+    }
 }
 
 fn dc(rollout: &Rollout, lane: usize) -> echelon_proto::Datacenter {
@@ -206,7 +214,7 @@ pub(super) fn budget(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) -> bool {
     let names: Vec<_> = failed.iter().take(5).map(ToString::to_string).collect();
     let text = format!("{count} failed, {allowed} may: {}", names.join(", "));
     let on_failure = &rollout.playbook.on_failure;
-    let (rule, kind, text) = if count > allowed {
+    let (rule, kind, text) = if count > allowed + u32::from(planted::is(Plant::BudgetRoundsUp)) {
         (
             on_failure.budget,
             HoldKind::Budget,

@@ -1,7 +1,10 @@
 //! What is next for one host that goes forward: by the fewest phases from wherever it stands, one at a time.
 
 use echelon_playbooks::model::{Operation, Phase, ReleaseGoal, Unreachable};
-use echelon_proto::{HostId, PhaseName, RolloutId};
+use echelon_proto::{
+    HostId, PhaseName, RolloutId,
+    planted::{self, Plant},
+};
 
 use super::{Turn, traveller::Traveller};
 use crate::{
@@ -34,7 +37,7 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
             Some(traveller.settle(Settled::Done, "it was out of service before, and stays so"))
         }
         None => Some(traveller.settle(Settled::Done, "")),
-        Some(_) if rollout.hold.is_some() => None,
+        Some(_) if rollout.hold.is_some() && !planted::is(Plant::HoldIgnored) => None,
         Some(name) => begin(traveller, operation, machine.phase(name)?, account),
     }
 }

@@ -1,7 +1,10 @@
 //! When something follows by itself though nothing happens.
 
 use echelon_playbooks::model::Unreachable;
-use echelon_proto::{RolloutId, Span, Time};
+use echelon_proto::{
+    RolloutId, Span, Time,
+    planted::{self, Plant},
+};
 
 use super::{gating, overdue};
 use crate::{
@@ -31,13 +34,18 @@ fn next(engine: &Engine, rollout: &Rollout) -> Option<Time> {
             let timed = engine.muster.ranks(&rollout.id).into_iter();
             let timed = timed.flat_map(|ranks| ranks.timed(rollout));
             let timed =
-                timed.flat_map(|(host, run)| [overdue::deadline(engine, &rollout.id, host, run), run.not_before]);
+                timed.flat_map(|(host, run)| [overdue::deadline(engine, &rollout.id, host, run), again(run)]);
             let away = engine.muster.away.iter();
             let away = away.filter_map(|host| lost_at(engine, rollout, host, rollout.runs.get(host)?));
             let lanes = (0..rollout.lanes.len()).flat_map(|lane| lane_wakes(engine, rollout, lane));
             timed.flatten().chain(away).chain(lanes).filter(fresh).min()
         }
     }
+}
+
+/// When a host is tried again.
+fn again(run: &Run) -> Option<Time> {
+    run.not_before.filter(|_| !planted::is(Plant::RetryTimerLost))
 }
 
 /// When a host that is out of reach stops being waited for.
@@ -69,7 +77,7 @@ fn lane_wakes(engine: &Engine, rollout: &Rollout, index: usize) -> Vec<Time> {
             let again = wave.gates.keys().filter_map(|name| {
                 let question = gating::question((engine, engine.advanced), rollout, index, name)?;
                 let decided = question.known.verdict.is_some() || question.known.overruled;
-                (!decided).then(|| question.ask().again)?
+                (!decided && !planted::is(Plant::GateTimerLost)).then(|| question.ask().again)?
             });
             again.chain([gating::bake_end(rollout, index)]).collect()
         }

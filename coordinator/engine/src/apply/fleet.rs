@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use echelon_proto::{Digest, HostId, Label, Time};
+use echelon_proto::{
+    Digest, HostId, Label, Time,
+    planted::{self, Plant},
+};
 
 use crate::{
     effect::Key,
@@ -16,7 +19,7 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
         Record::TermBegan { term } => {
             engine.state.term = *term;
             let all: Vec<_> = engine.state.hosts.keys().cloned().collect();
-            for host in all {
+            for host in all.into_iter().filter(|_| !planted::is(Plant::SessionsSurvive)) {
                 detach(engine, now, &host);
             }
             let orders: Vec<_> = engine

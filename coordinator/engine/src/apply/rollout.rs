@@ -5,7 +5,10 @@ mod run;
 
 use std::sync::Arc;
 
-use echelon_proto::{HostId, RolloutId, Time};
+use echelon_proto::{
+    HostId, RolloutId, Time,
+    planted::{self, Plant},
+};
 
 use crate::{
     canary,
@@ -94,7 +97,7 @@ fn create(engine: &mut Engine, now: Time, record: &Record) {
     };
     engine.state.rollouts_made = *number;
     engine.state.active.insert(*number, rollout.clone());
-    if let Some(request) = request_id {
+    if let Some(request) = request_id.as_ref().filter(|_| !planted::is(Plant::StartForgotten)) {
         engine.state.requests.insert_mut(request.clone(), rollout.clone());
     }
     let created = Rollout {
@@ -278,7 +281,7 @@ fn turn_back(rollout: &mut Rollout, datacenter: &echelon_proto::Datacenter, text
     (lane.stage, lane.text) = (LaneStage::RollingBack, text.into());
     let hosts: Vec<_> = rollout
         .lane_runs(index)
-        .filter(|(_, run)| run.touched.is_some())
+        .filter(|(_, run)| run.touched.is_some() && !(planted::is(Plant::RollbackForgetsInFlight) && run.current.is_some()))
         .map(|(id, _)| id.clone())
         .collect();
     for host in hosts {
@@ -363,6 +366,7 @@ fn refresh(engine: &mut Engine, record: &Record, id: &RolloutId, was_over: bool)
         watches.chain(canary::keys(rollout, index)).collect()
     };
     let keys = match record {
+        Record::PhaseEnded { .. } if planted::is(Plant::OwedNotAskedAgain) => Vec::new(),
         Record::PhaseStarted { host, .. } | Record::PhaseEnded { host, .. } => orders(vec![host.clone()]),
         Record::HostSettled { host, .. } => {
             let lane = rollout.runs.get(host).into_iter();

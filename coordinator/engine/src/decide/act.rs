@@ -1,7 +1,11 @@
 //! What people do to a rollout.
 
 use echelon_playbooks::model::GateKind;
-use echelon_proto::{Datacenter, GateName, Person, RolloutId, limits::REASON_CHARS_MAX};
+use echelon_proto::{
+    Datacenter, GateName, Person, RolloutId,
+    limits::REASON_CHARS_MAX,
+    planted::{self, Plant},
+};
 
 use crate::{
     command::{Act, Verb},
@@ -26,7 +30,8 @@ pub(super) fn act(engine: &Engine, by: &Person, act: &Act) -> Result<Decision, R
         by: by.clone(),
     };
     // Before everything else: what was done may well be why it could not be done now.
-    if let Some(served) = act.request_id.as_ref().and_then(|request| rollout.served.get(request)) {
+    let known = act.request_id.as_ref().filter(|_| !planted::is(Plant::ActServedTwice));
+    if let Some(served) = known.and_then(|request| rollout.served.get(request)) {
         return same_again(id, served == &asked);
     }
     let records = wish(rollout, by, act)?;
@@ -155,7 +160,7 @@ impl<'a> Wish<'a> {
         if asked.is_empty() {
             return Err(self.refuse("waits for no approval now: see `echelon rollout explain`"));
         }
-        if *self.by == self.rollout.by {
+        if *self.by == self.rollout.by && !planted::is(Plant::StarterApproves) {
             return Err(Reason::TwoPersons.refusal(format!(
                 "{} started {}: somebody else has to approve it",
                 self.by, self.rollout.id
@@ -167,7 +172,7 @@ impl<'a> Wish<'a> {
                 .lane_of(datacenter)
                 .and_then(|lane| self.rollout.lanes.get(lane));
             let gate = lane.and_then(|lane| lane.waves.get(wave)?.gates.get(gate));
-            gate.is_some_and(|gate| gate.approvals.contains(self.by))
+            gate.is_some_and(|gate| gate.approvals.contains(self.by) && !planted::is(Plant::ApprovedTwiceByOne))
         };
         let fresh = asked
             .into_iter()

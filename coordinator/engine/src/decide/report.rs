@@ -2,7 +2,10 @@
 //! is late, repeated, or from before a restart.
 
 use echelon_playbooks::model::OnTimeout;
-use echelon_proto::{HostId, Time};
+use echelon_proto::{
+    HostId, Time,
+    planted::{self, Plant},
+};
 
 use crate::{
     effect::{Effect, Key},
@@ -24,7 +27,8 @@ pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record>
         return Vec::new();
     };
     let Some(current) = &run.current else { return Vec::new() };
-    if current.phase != fence.phase || current.attempt != fence.attempt {
+    let same = current.attempt == fence.attempt || planted::is(Plant::AttemptNotCompared);
+    if current.phase != fence.phase || !same {
         return Vec::new();
     }
     let end = End::of(rollout, run, current, report.result);

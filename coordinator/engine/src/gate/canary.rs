@@ -12,7 +12,10 @@
 //! end leaves the gate expired. A look that was made for another window (the gate was opened again) is never known here.
 
 use echelon_playbooks::model::{Canary, Doubt, Gate, Rule};
-use echelon_proto::{Span, Time};
+use echelon_proto::{
+    Span, Time,
+    planted::{self, Plant},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Question};
@@ -75,6 +78,7 @@ pub(super) fn ask(question: &Question<'_>, canary: &Canary) -> Answer {
         return Answer::new(expired, evidence, Some(late));
     };
     let (verdict, doubt) = match look.says {
+        _ if planted::is(Plant::CanaryAlwaysPasses) => return Answer::new(Some(Verdict::Pass), &*look.evidence, None),
         Says::Pass => return Answer::new(Some(Verdict::Pass), &*look.evidence, None),
         Says::Fail => return Answer::new(Some(Verdict::Fail), &*look.evidence, None),
         Says::Inconclusive => (Verdict::Inconclusive, canary.on_inconclusive),

@@ -10,7 +10,10 @@
 //! `unreachable_after`, then it does not hold; what a host answered before it was out of reach no longer counts. A host
 //! whose state has a monitor that fails does not hold either, whatever the gate's own probe says.
 
-use echelon_proto::{HostId, Span, Time};
+use echelon_proto::{
+    HostId, Span, Time,
+    planted::{self, Plant},
+};
 
 use super::{Answer, Question};
 use crate::{
@@ -36,7 +39,7 @@ pub(super) fn ask(question: &Question<'_>, share: u8, hold_for: Span) -> Answer 
         return Answer::new(Some(Verdict::Fail), "no host of the wave arrived", None);
     }
     let need = (total * usize::from(share)).div_ceil(100);
-    let long_enough = |since: &Time| question.now.since(*since) >= hold_for;
+    let long_enough = |since: &Time| question.now.since(*since) >= hold_for || planted::is(Plant::HealthNotWaitedFor);
     let (mut held, mut holding, mut broken, mut again) = (0, 0, Vec::new(), None::<Time>);
     for (id, holds) in &arrived {
         match holds {

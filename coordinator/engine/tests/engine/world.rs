@@ -21,6 +21,10 @@ use echelon_proto::{App, Digest, HostId, Label, Person, RolloutId, Span, Time};
 
 pub(crate) const APP: &str = "web";
 
+/// Orders obeyed in one go: nine hosts of a few rollouts with some six phases each, there and back, are some hundred. What is
+/// beyond it never ends.
+const ORDERS_MAX: u32 = 2000;
+
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) now: Time,
@@ -327,9 +331,13 @@ impl World {
 
     /// Hosts do what they are told until nothing is owed to any that is reachable.
     pub(crate) fn obey(&mut self) {
-        while let Some(order) = self.orders().first().cloned() {
+        for _ in 0..ORDERS_MAX {
+            let Some(order) = self.orders().first().cloned() else {
+                return;
+            };
             self.report(&order, PhaseResult::Done, Some(0));
         }
+        panic!("{ORDERS_MAX} orders were obeyed and there is still another: {:?}", self.orders().first());
     }
 
     pub(crate) fn probe(&mut self, only: Option<&str>, healthy: bool) {

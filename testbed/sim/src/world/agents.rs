@@ -1,5 +1,7 @@
 //! The hosts' side of the world: agents that connect, hear, begin programs and report; connections that break.
 
+use std::sync::Arc;
+
 use echelon_agent::{
     executor::Work,
     link as agent,
@@ -16,7 +18,7 @@ use crate::{
     fault::Fault,
     host::{Key, Moved, Program, Progress, key},
     net::{Way, Word},
-    story::Held,
+    story::{Held, must},
 };
 
 impl World {
@@ -32,6 +34,7 @@ impl World {
     /// The agent dies; its host lives on.
     pub(crate) fn agent_dies(&mut self, host: usize, away: Span) {
         self.hosts[host].agent = None;
+        self.hosts[host].unwatched();
         if let Some(link) = self.hosts[host].link.take() {
             self.breaks(link, 15_000);
         }
@@ -46,6 +49,9 @@ impl World {
             let pause = self.span(500, 5000);
             self.foresee(pause, Happening::Connects { host });
             return Ok(());
+        }
+        if self.trouble.strikes(Fault::LateOrder, &mut self.chance) {
+            self.deposed(host)?;
         }
         let Some(hello) = self.hosts[host].hello() else {
             return Ok(());
@@ -124,6 +130,10 @@ impl World {
         if self.hosts[host].link != Some(link) {
             return Ok(());
         }
+        let term = match said {
+            Said::Welcome { term } => Some(term),
+            Said::Ack(_) | Said::Item(_) => None,
+        };
         let input = match said {
             Said::Welcome { term } => Input::Term(term),
             Said::Ack(sequence) => Input::Acked(sequence),
@@ -137,18 +147,39 @@ impl World {
                     return Ok(());
                 }
                 Effect::Order(_) | Effect::Notify(_) | Effect::Canary(_) => {
-                    let item = sessions::Item::Owed(effect);
-                    let Some(Body::Order(order)) = link::message(&item, 5000).body else {
-                        return Ok(());
-                    };
-                    let Ok(input) = agent::order_in(order) else {
-                        return Ok(());
-                    };
+                    let Some(input) = order_in(effect) else { return Ok(()) };
                     input
                 }
             },
         };
         let moved = self.hosts[host].take(input, self.now);
+        if let Some(term) = term.filter(|_| !moved.died && !moved.save_again) {
+            let id = self.hosts[host].id.clone();
+            self.watch.obeys(&id, term);
+        }
+        self.follow(host, moved)
+    }
+
+    /// For a moment the agent was connected to a coordinator that another has taken over from, and that ordered what it
+    /// had ordered before. What the agent says to it nobody hears.
+    fn deposed(&mut self, host: usize) -> Held {
+        let ordered: Vec<_> = self.hosts[host].ordered.iter().cloned().collect();
+        let Some(effect) = self.chance.of(&ordered).cloned() else {
+            return Ok(());
+        };
+        let Effect::Order(order) = effect.as_ref() else {
+            return Ok(());
+        };
+        if !self.watch.is_stale(&order.fence) {
+            return Ok(());
+        }
+        let fence = order.fence.clone();
+        self.story.fault(self.now, Fault::LateOrder, &fence);
+        let Some(input) = order_in(effect) else { return Ok(()) };
+        let mut moved = self.hosts[host].take(input, self.now);
+        moved.reports.clear();
+        self.follow(host, moved)?;
+        let moved = self.hosts[host].take(Input::Detached, self.now);
         self.follow(host, moved)
     }
 
@@ -169,7 +200,9 @@ impl World {
         let ails = self.trouble.strikes(Fault::ProbeFails, &mut self.chance);
         if ails {
             let id = self.hosts[host].id.clone();
-            self.story.fault(self.now, Fault::ProbeFails, id);
+            let monitor = watch.starts_with("monitor/");
+            let fault = if monitor { Fault::MonitorFails } else { Fault::ProbeFails };
+            self.story.fault(self.now, fault, id);
         }
         if told != Some(!ails) {
             self.hosts[host].watches.insert(watch.to_owned(), Some(!ails));
@@ -220,25 +253,45 @@ impl World {
     fn carry_out(&mut self, host: usize, work: Work) -> Held {
         let fence = work.order.fence.clone();
         let at = key(&fence);
-        if work.resumed && self.hosts[host].programs.contains_key(&at) {
+        if work.resumed
+            && let Some(program) = self.hosts[host].programs.get_mut(&at)
+        {
+            program.watched = true;
             // What runs is heard of when it ends.
             let Some(outcome) = self.hosts[host].found(&fence) else {
                 return Ok(());
             };
+            self.watch.ended(&fence, outcome.result);
             let moved = self.hosts[host].take(Input::Ended { fence, outcome }, self.now);
             return self.follow(host, moved);
         }
-        let alone = self.hosts[host].is_free(&work.order.app);
-        self.watch.begins(&fence, alone)?;
+        self.may_begin(host, &work)?;
         self.story.tell(self.now, || format!("begins {fence}"));
         let (takes, outcome) = self.fate(host, &work);
         let program = Program {
             order: work.order,
             progress: Progress::Runs(outcome),
+            watched: true,
         };
         self.hosts[host].programs.insert(at.clone(), program);
         self.foresee(takes, Happening::ProgramEnds { host, key: at });
         Ok(())
+    }
+
+    /// What must hold when a program begins.
+    fn may_begin(&mut self, host: usize, work: &Work) -> Held {
+        let (fence, host) = (&work.order.fence, &self.hosts[host]);
+        must(host.says_that_it_runs(fence), "3 durable first", || {
+            format!("{fence} begins, and its host's ledger does not say so")
+        })?;
+        let stands = host.ledger.apps.get(&work.order.app).and_then(|standing| standing.state.as_ref());
+        let wanted = work.order.from_state.as_ref();
+        must(
+            work.resumed || stands.is_none() || wanted.is_none() || stands == wanted,
+            "7 once",
+            || format!("{fence} begins from {wanted:?}, and its host stands in {stands:?}"),
+        )?;
+        self.watch.begins(fence, host.is_free(&work.order.app))
     }
 
     /// How long it takes and how it ends.
@@ -281,9 +334,21 @@ impl World {
         let Progress::Runs(outcome) = &program.progress else {
             return Ok(());
         };
-        let (fence, outcome) = (program.order.fence.clone(), outcome.clone());
+        let (fence, outcome, watched) = (program.order.fence.clone(), outcome.clone(), program.watched);
         program.progress = Progress::Ended(outcome.clone());
+        self.watch.ended(&fence, outcome.result);
+        if !watched {
+            return Ok(());
+        }
         let moved = self.hosts[host].take(Input::Ended { fence, outcome }, self.now);
         self.follow(host, moved)
+    }
+}
+
+/// An effect as the agent reads it from the wire.
+fn order_in(effect: Arc<Effect>) -> Option<Input> {
+    match link::message(&sessions::Item::Owed(effect), 5000).body {
+        Some(Body::Order(order)) => agent::order_in(order).ok(),
+        _ => None,
     }
 }

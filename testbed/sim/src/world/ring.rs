@@ -4,7 +4,7 @@ use echelon_coordinator::{
     driver::{Snapshot, Turn},
     link,
 };
-use echelon_engine::{Event, Refusal, Reply, command::Command};
+use echelon_engine::{Event, Refusal, Reply, command::Command, effect::Effect};
 use echelon_proto::{HostId, Person, Span, wire::link::agent_message::Body};
 
 use super::{Happening, Said, World, name};
@@ -15,6 +15,9 @@ use crate::{
     net::{Way, Word},
     story::{Held, Violation, must},
 };
+
+/// Orders of each host that are remembered, to come again late.
+const ORDERED_MAX: usize = 6;
 
 impl World {
     pub(crate) fn center_starts(&mut self) -> Held {
@@ -29,7 +32,7 @@ impl World {
             return Ok(());
         }
         self.story.tell(self.now, || "the coordinator runs".to_owned());
-        self.watch.follow(&self.center.disk, &mut self.story)?;
+        self.watch.follow(&self.center.disk, None, &mut self.story)?;
         if let Some(process) = &self.center.process {
             self.watch.back(process.driver.sequence())?;
             self.watch.compare_all(&process.driver)?;
@@ -95,7 +98,7 @@ impl World {
     }
 
     /// A turn, in a moment: what comes meanwhile is part of it.
-    fn turn_soon(&mut self, extra: Span) {
+    pub(crate) fn turn_soon(&mut self, extra: Span) {
         let wait = Span(self.chance.between(0, 4)) + extra;
         let at = self.now + wait;
         let generation = self.center.generation;
@@ -130,6 +133,9 @@ impl World {
         };
         let events = std::mem::take(&mut process.inbox);
         let at = process.clock.read(self.now, wall);
+        if self.watch.is_due() {
+            self.watch.sleeps(&process.driver, at)?;
+        }
         match process.driver.turn(at, events) {
             Ok(turn) => self.turned(turn),
             Err(_) => {
@@ -149,14 +155,21 @@ impl World {
     }
 
     fn turned(&mut self, turn: Turn<To>) -> Held {
-        self.watch.follow(&self.center.disk, &mut self.story)?;
+        let live = self.center.process.as_ref().map(|process| process.driver.state());
+        self.watch.follow(&self.center.disk, live, &mut self.story)?;
         let Some(process) = &mut self.center.process else {
             return Ok(());
         };
-        self.watch.compare(&process.driver)?;
         let changes = process.driver.take_changes();
         let items = process.changed(changes);
         let unsent = std::mem::take(&mut process.unsent);
+        let unlooked = std::mem::take(&mut process.unlooked);
+        let unlooked = unlooked.into_iter().filter_map(|key| Some((key.clone(), process.compared.get(&key)?.clone())));
+        for (key, effect) in unlooked.collect::<Vec<_>>() {
+            if let Effect::Canary(owed) = effect.as_ref() {
+                self.compares(key, owed);
+            }
+        }
         for (host, item) in items {
             self.send_to(&host, item);
         }
@@ -167,6 +180,9 @@ impl World {
         }
         for (to, answer) in turn.answers {
             self.answer(to, answer.is_ok())?;
+        }
+        if let Some(process) = &self.center.process {
+            self.watch.compare(process, process.driver.now())?;
         }
         self.snapshot();
         self.wake();
@@ -228,6 +244,15 @@ impl World {
     }
 
     fn send(&mut self, link: u64, said: Said) {
+        if let (Said::Item(Item::Owed(effect)), Some(held)) = (&said, self.net.get(link))
+            && matches!(effect.as_ref(), Effect::Order(_))
+        {
+            let ordered = &mut self.hosts[held.host].ordered;
+            ordered.push_back(effect.clone());
+            if ordered.len() > ORDERED_MAX {
+                ordered.pop_front();
+            }
+        }
         let extra = self.delay();
         if let Some(at) = self.net.arrival(link, Way::Down, self.now, extra, &mut self.chance) {
             self.foresee_at(at, Happening::Down { link, said });
@@ -324,7 +349,9 @@ impl World {
         let Some(process) = &mut self.center.process else {
             return Ok(None);
         };
-        let (before, state) = (process.driver.sequence(), process.driver.state().clone());
+        let before = process.driver.sequence();
+        // A whole look costs as much as the whole comparison, and goes with it.
+        let state = self.watch.is_due().then(|| process.driver.state().clone());
         let by: Person = name(by);
         let at = process.clock.read(self.now, wall);
         let line = self.story.is_told().then(|| format!("{by} wishes {command:?}"));
@@ -339,7 +366,7 @@ impl World {
             self.story.tell(self.now, || format!("{line} -> {answer:?}"));
         }
         if let Some(Err(refusal)) = &answer {
-            let same = process.driver.sequence() == before && *process.driver.state() == state;
+            let same = process.driver.sequence() == before && state.is_none_or(|state| *process.driver.state() == state);
             must(same, "11 refusal", || format!("{refusal}: and something was written"))?;
         }
         self.turned(turn)?;

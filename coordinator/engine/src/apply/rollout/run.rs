@@ -1,7 +1,10 @@
 //! One host's part in a rollout, and what it means for the host itself.
 
 use echelon_playbooks::model::OnTimeout;
-use echelon_proto::{HostId, RolloutId, Time};
+use echelon_proto::{
+    HostId, RolloutId, Time,
+    planted::{self, Plant},
+};
 
 use crate::{
     engine::Engine,
@@ -84,7 +87,7 @@ fn started(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record
     let number = rollout.touched + 1;
     let Some(run) = rollout.runs.get_mut(host) else { return };
     let first = run.touched.is_none();
-    if first {
+    if first || planted::is(Plant::OriginNotFirst) {
         run.touched = Some(Touch {
             number,
             origin: from.clone(),
@@ -305,7 +308,10 @@ fn reopened(engine: &mut Engine, id: &RolloutId, host: &HostId) {
     let (lane, wave) = (run.lane, run.wave);
     let opened = |lane: &Lane| lane.waves.get(wave).is_some_and(|wave| wave.opened.is_some());
     // One whose wave has yet to open goes with it.
-    if !goes_back && rollout.lanes.get(lane).is_some_and(opened) {
+    if planted::is(Plant::TouchedForgotten) {
+        run.touched = None;
+    }
+    if !goes_back && rollout.lanes.get(lane).is_some_and(|lane| opened(lane) || planted::is(Plant::RetrySkipsItsWave)) {
         reroll(rollout, lane);
     }
 }
