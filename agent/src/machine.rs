@@ -219,7 +219,9 @@ impl Machine {
         self.effects
             .extend(fresh.into_iter().map(|r| Effect::Report(Box::new(r))));
         if planted::is(Plant::EndNotKept) {
-            self.ledger.attempts.retain(|attempt| !matches!(attempt.progress, Progress::Ended(_)));
+            self.ledger
+                .attempts
+                .retain(|attempt| !matches!(attempt.progress, Progress::Ended(_)));
         }
         self.effects.extend(self.held.drain(..).map(Effect::Start));
     }

@@ -105,3 +105,17 @@ pub fn is(plant: Plant) -> bool {
 pub fn plant(plant: Option<Plant>) {
     NOW.set(plant);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usual_build_makes_none_of_them_and_knows_it_at_compile_time() {
+        #[cfg(not(feature = "planted"))]
+        const {
+            assert!(!is(Plant::HoldIgnored));
+        }
+        assert!(Plant::ALL.len() >= 20 && !Plant::ALL.iter().any(|plant| is(*plant)));
+    }
+}

@@ -3,22 +3,10 @@
 
 mod replay;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
-    process::ExitCode,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode, thread, time::Instant};
 
 use anyhow::Context as _;
-use echelon_sim::{Fault, Ran, Setup, TRANSITIONS, Violation, run as one};
+use echelon_sim::{Ran, Set, TRANSITIONS, Violation, guarded, run as one};
 use serde::{Deserialize, Serialize};
 
 use crate::{bench::Format, binaries::target, screen};
@@ -104,41 +92,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What each thread adds to.
-#[derive(Debug, Default)]
-struct Sum {
-    events: u64,
-    faults: BTreeMap<Fault, u64>,
-    reached: BTreeSet<&'static str>,
-    broken: BTreeMap<u64, Violation>,
-}
-
 fn all(arguments: &Arguments) -> anyhow::Result<(Figures, Vec<&'static str>)> {
     let began = Instant::now();
-    let (next, end) = (AtomicU64::new(arguments.first), arguments.first + arguments.seeds);
-    let sum = Mutex::new(Sum::default());
-    let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
-                return;
-            }
-            let ran = guarded(setup(arguments, seed, false));
-            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-            match ran {
-                Ok(ran) => sum.add(seed, ran),
-                Err(violation) => drop(sum.broken.insert(seed, violation)),
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(work);
-        }
-    });
-    let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let sum = set(arguments).run();
     let mut figures = Figures {
-        seeds: arguments.seeds,
+        seeds: sum.seeds,
         hosts: arguments.hosts,
         events: sum.events,
         faults: sum.faults.iter().map(|(fault, count)| (fault.name(), *count)).collect(),
@@ -151,43 +109,16 @@ fn all(arguments: &Arguments) -> anyhow::Result<(Figures, Vec<&'static str>)> {
         figures.violations.push(broken(arguments, *seed, violation, kept)?);
     }
     figures.seconds = began.elapsed().as_secs_f64();
-    let unseen = Fault::ALL.iter().filter(|fault| !sum.faults.contains_key(fault));
-    let missed = TRANSITIONS.iter().copied().filter(|name| !sum.reached.contains(name));
-    let missed = missed.chain(unseen.map(|fault| fault.name())).collect();
-    Ok((figures, missed))
+    Ok((figures, sum.missed()))
 }
 
-fn setup(arguments: &Arguments, seed: u64, told: bool) -> Setup {
-    Setup {
-        seed,
+fn set(arguments: &Arguments) -> Set {
+    Set {
+        first: arguments.first,
+        seeds: arguments.seeds,
         hosts: arguments.hosts as usize,
-        told,
-        until: None,
-    }
-}
-
-/// A panic is a bug of what is simulated, and told as one.
-fn guarded(setup: Setup) -> Result<Ran, Violation> {
-    catch_unwind(AssertUnwindSafe(|| one(setup))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Violation {
-            invariant: "bug",
-            text: text.unwrap_or_else(|| "a panic without a word".to_owned()),
-        }
-    })
-}
-
-impl Sum {
-    fn add(&mut self, seed: u64, ran: Ran) {
-        self.events += ran.events;
-        self.reached.extend(ran.reached);
-        for (fault, count) in ran.faults {
-            *self.faults.entry(fault).or_default() += count;
-        }
-        if let Some(violation) = ran.violation {
-            self.broken.insert(seed, violation);
-        }
+        threads: thread::available_parallelism().map_or(1, usize::from),
+        only_first: false,
     }
 }
 
@@ -195,7 +126,7 @@ impl Sum {
 fn broken(arguments: &Arguments, seed: u64, violation: &Violation, kept: bool) -> anyhow::Result<Broken> {
     let hosts = arguments.hosts;
     let mut replay = format!("cargo run -p echelon-testbed -- sim --first {seed} --seeds 1 --hosts {hosts}");
-    if kept && let Ok(ran) = guarded(setup(arguments, seed, true)) {
+    if kept && let Ok(ran) = guarded(set(arguments).setup(seed, true), one) {
         let path = keep(arguments, seed, violation, &ran).context("the story of a violation cannot be kept")?;
         replay = format!(
             "cargo run -p echelon-testbed -- replay {} --until {}",

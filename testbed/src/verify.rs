@@ -34,6 +34,10 @@ use room::Room;
 use tally::Tally;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// So many seeds must have reached everything.
+const SIM_SEEDS: &str = "2000";
+/// Two in each datacenter, which is enough for waves, floors and pools, and takes a minute on two cores.
+const SIM_HOSTS: &str = "8";
 /// Of a story: two minutes at the most, and on a fresh machine a root for the hosts before it.
 const STORY_WITHIN: Duration = Duration::from_secs(1800);
 
@@ -50,6 +54,8 @@ pub enum Step {
     Tests,
     /// The reader of playbooks under libFuzzer for a while
     Fuzz,
+    /// Seeds of the core simulation: what must hold, and that every fault and every transition was reached
+    Sim,
     /// The demo
     Demo,
     /// The demo, with the coordinator killed in the middle of a wave
@@ -156,6 +162,7 @@ impl Step {
             Self::Clippy => "Clippy",
             Self::Tests => "Tests",
             Self::Fuzz => "The reader of playbooks, fuzzed",
+            Self::Sim => "The whole ring in made-up time",
             Self::Demo => "The demo",
             Self::DemoKillCoordinator => "The demo, with the coordinator killed in the middle of a wave",
             Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
@@ -223,6 +230,7 @@ impl Step {
             }
             Self::Tests => tests(&name, room).await,
             Self::Fuzz => fuzz::look(&name, room).await,
+            Self::Sim => story(&name, &["sim", "--seeds", SIM_SEEDS, "--hosts", SIM_HOSTS], room).await,
             Self::Demo => story(&name, &["demo"], room).await,
             Self::DemoKillCoordinator => story(&name, &["demo", "--kill-coordinator"], room).await,
             Self::DemoKillAgent => story(&name, &["demo", "--kill-agent"], room).await,

@@ -57,6 +57,26 @@ fn the_top_level_holds_only_what_the_house_names() {
 }
 
 #[test]
+fn nothing_that_ships_can_be_built_with_planted_mistakes() {
+    let files = tree::tracked();
+    let may = ["proto/Cargo.toml", "testbed/sim/Cargo.toml"];
+    let manifests = files
+        .iter()
+        .filter(|file| file.path.ends_with(".toml") || file.path.starts_with(".github/"));
+    let named: BTreeSet<_> = manifests
+        .filter(|file| file.text.contains("planted"))
+        .map(|file| file.path.as_str())
+        .collect();
+    assert!(
+        may.iter().all(|path| named.contains(path)),
+        "the feature is not where it is looked for: {named:?}"
+    );
+    let mend = "only the simulation may ask for them: see proto/src/planted.rs";
+    let strange = named.into_iter().filter(|path| !may.contains(path));
+    none(strange.map(|path| Offence::new(path, 1, "names the feature `planted`", mend)));
+}
+
+#[test]
 fn every_file_opens_with_what_it_is() {
     none(tree::sources().iter().filter_map(shape::opens_with_what_it_is));
 }

@@ -111,11 +111,7 @@ impl<'a> Account<'a> {
     /// Whether the host may be taken out of service, or is out already.
     #[must_use]
     pub fn allows(&self, host: &Host) -> bool {
-        !host.in_service()
-            || self
-                .pools
-                .get(&host.pool)
-                .is_some_and(Balance::has_room)
+        !host.in_service() || self.pools.get(&host.pool).is_some_and(Balance::has_room)
     }
 
     /// Takes the host out of service if that is allowed, or if it is out already. Otherwise says how things stand.

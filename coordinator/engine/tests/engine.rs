@@ -11,6 +11,10 @@ mod chaos;
 mod desired;
 #[path = "engine/labels.rs"]
 mod labels;
+#[path = "engine/late.rs"]
+mod late;
+#[path = "engine/monitor.rs"]
+mod monitor;
 #[path = "engine/older.rs"]
 mod older;
 #[path = "engine/rules.rs"]

@@ -135,7 +135,11 @@ impl Facts for Site<'_> {
         let pool = self.pool.as_ref().map(|pool| || of_pool(pool));
         let rollout = self.rollout.as_ref().map(|rollout| || of_rollout(rollout));
         all.extend(pool.as_ref().map(|pool| ("pool", pool as &dyn Fn() -> Value)));
-        all.extend(rollout.as_ref().map(|rollout| ("rollout", rollout as &dyn Fn() -> Value)));
+        all.extend(
+            rollout
+                .as_ref()
+                .map(|rollout| ("rollout", rollout as &dyn Fn() -> Value)),
+        );
         let wanted = all.into_iter().filter(|(name, _)| wanted(name));
         wanted.map(|(name, make)| (name, make())).collect()
     }

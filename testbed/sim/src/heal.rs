@@ -14,20 +14,22 @@ use crate::{
     world::{Happening, World},
 };
 
-/// Minutes in which everything must have ended: the longest deadline of the playbooks is half an hour, and a rollout may
-/// wait behind a few others.
-const MINUTES_MAX: u32 = 1200;
-/// From then on people give up what does not move.
-const PATIENCE: u32 = 400;
+/// Minutes after which people give up what does not move: the longest deadline of the playbooks is half an hour.
+const PATIENCE: u32 = 60;
+/// A big fleet takes longer, one host after the other: a minute more for each so many.
+const HOSTS_A_MINUTE: u32 = 5;
+/// A rollout may wait behind a few others: so many times the patience everything must have ended in.
+const QUEUE: u32 = 12;
 
 /// To the end.
 pub(crate) fn heal(world: &mut World, until: Option<u64>) -> Held {
     mend(world)?;
-    for minute in 0..MINUTES_MAX {
+    let patience = PATIENCE + u32::try_from(world.hosts.len()).unwrap_or(u32::MAX) / HOSTS_A_MINUTE;
+    for minute in 0..patience * QUEUE {
         if world.center.process.is_some() && world.watch.state().active.is_empty() {
             return agree(world, until);
         }
-        answer(world, minute)?;
+        answer(world, minute, patience)?;
         if !pass(world, Span::secs(60), until)? {
             return Ok(());
         }
@@ -44,7 +46,10 @@ pub(crate) fn heal(world: &mut World, until: Option<u64>) -> Held {
             let process = world.center.process.as_ref();
             process.map(|p| echelon_engine::view::explain(p.driver.state(), &Default::default(), &id, p.driver.now()))
         });
-        format!("no outcome after {MINUTES_MAX} healed minutes: {stands:?}: {why:?}")
+        format!(
+            "no outcome after {} healed minutes: {stands:?}: {why:?}",
+            patience * QUEUE
+        )
     })
 }
 
@@ -76,7 +81,7 @@ fn pass(world: &mut World, span: Span, until: Option<u64>) -> Result<bool, crate
 }
 
 /// People answer.
-fn answer(world: &mut World, minute: u32) -> Held {
+fn answer(world: &mut World, minute: u32, patience: u32) -> Held {
     let active: Vec<(RolloutId, bool)> = world
         .watch
         .state()
@@ -85,10 +90,10 @@ fn answer(world: &mut World, minute: u32) -> Held {
         .collect();
     for (rollout, held) in active {
         if held {
-            let back = minute > PATIENCE / 2 || world.chance.permille(500);
+            let back = minute > patience / 2 || world.chance.permille(500);
             say(world, if back { Verb::Rollback } else { Verb::Resume }, &rollout, "bob")?;
             // What cannot go back can only be left.
-            if minute > PATIENCE {
+            if minute > patience {
                 say(world, Verb::Abort, &rollout, "bob")?;
             }
         }
@@ -99,7 +104,7 @@ fn answer(world: &mut World, minute: u32) -> Held {
         if minute % 10 == 9 && stands_still(world, &rollout) {
             say(
                 world,
-                if minute < PATIENCE { Verb::Retry } else { Verb::Abort },
+                if minute < patience { Verb::Retry } else { Verb::Abort },
                 &rollout,
                 "bob",
             )?;
@@ -125,7 +130,11 @@ fn say(world: &mut World, verb: Verb, rollout: &RolloutId, by: &str) -> Held {
 /// A gate waits for them.
 fn asks_people(world: &World, rollout: &RolloutId) -> bool {
     let lanes = world.watch.state().rollouts.get(rollout).map(|rollout| &rollout.lanes);
-    let mut gates = lanes.into_iter().flatten().flat_map(|lane| lane.waves.get(lane.wave)).flat_map(|wave| wave.gates.values());
+    let mut gates = lanes
+        .into_iter()
+        .flatten()
+        .flat_map(|lane| lane.waves.get(lane.wave))
+        .flat_map(|wave| wave.gates.values());
     gates.any(|gate| gate.asked.is_some() && gate.verdict.is_none())
 }
 
@@ -142,9 +151,17 @@ fn agree(world: &mut World, until: Option<u64>) -> Held {
         return Ok(());
     }
     for host in world.hosts.iter().filter(|host| host.joined) {
-        let runs = host.ledger.attempts.iter().find(|attempt| matches!(attempt.progress, Progress::Running(_)));
+        let runs = host
+            .ledger
+            .attempts
+            .iter()
+            .find(|attempt| matches!(attempt.progress, Progress::Running(_)));
         must(runs.is_none(), "13 liveness", || {
-            format!("{} runs {:?} by its ledger, and every rollout is over", host.id, runs.map(|attempt| &attempt.fence))
+            format!(
+                "{} runs {:?} by its ledger, and every rollout is over",
+                host.id,
+                runs.map(|attempt| &attempt.fence)
+            )
         })?;
         let known = world.watch.state().hosts.get(&host.id);
         for standing in host.ledger.apps.values() {

@@ -16,6 +16,8 @@ mod center;
 mod chance;
 mod clock;
 mod fault;
+#[cfg(feature = "planted")]
+pub mod garden;
 mod heal;
 mod host;
 mod net;

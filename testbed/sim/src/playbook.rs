@@ -23,7 +23,14 @@ const CHOICES: [(&str, &[&str]); 23] = [
     ("LANE_FAILURE", &["rollback_all", "stop_all", "stop_lane"]),
     (
         "CANARY_GATES",
-        &["[health]", "[health, signoff]", "[settle]", "[]", "[compare]", "[compare, health]"],
+        &[
+            "[health]",
+            "[health, signoff]",
+            "[settle]",
+            "[]",
+            "[compare]",
+            "[compare, health]",
+        ],
     ),
     ("DOUBT", &["extend", "hold", "rollback", "proceed"]),
     ("NO_DATA", &["extend", "hold", "rollback"]),

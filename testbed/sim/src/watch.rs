@@ -29,6 +29,9 @@ const SMALL_FLEET: usize = 200;
 /// Beyond it, of one in so many.
 const SAMPLE: u64 = 16;
 
+/// Turns between two whole comparisons, and one more for each two hosts.
+const COMPARE_EVERY: u64 = 10;
+
 #[derive(Debug)]
 pub(crate) struct Watch {
     mirror: Engine,
@@ -143,7 +146,7 @@ impl Watch {
                 driver.sequence()
             )
         })?;
-        let every = self.mirror.state().hosts.size() as u64 / 2 + 2;
+        let every = self.compare_every();
         if self.turns.is_multiple_of(every) {
             self.compare_all(driver)?;
             sessions(process)?;
@@ -155,9 +158,13 @@ impl Watch {
         Ok(())
     }
 
+    fn compare_every(&self) -> u64 {
+        self.mirror.state().hosts.size() as u64 / 2 + COMPARE_EVERY
+    }
+
     /// Whether the next whole comparison is close: what is as dear goes with it.
     pub(crate) fn is_due(&self) -> bool {
-        let every = self.mirror.state().hosts.size() as u64 / 2 + 2;
+        let every = self.compare_every();
         (self.turns + 1).is_multiple_of(every)
     }
 
@@ -211,9 +218,16 @@ impl Watch {
 
     /// Whether the host would have to refuse this one: of a term that is over, or begun before.
     pub(crate) fn is_stale(&self, fence: &Fence) -> bool {
-        let newest = self.memory.of(&fence.rollout).and_then(|seen| seen.begun.get(&fence.host));
+        let newest = self
+            .memory
+            .of(&fence.rollout)
+            .and_then(|seen| seen.begun.get(&fence.host));
         newest.is_some_and(|newest| fence.attempt <= *newest)
-            || self.memory.terms.get(&fence.host).is_some_and(|term| fence.term < *term)
+            || self
+                .memory
+                .terms
+                .get(&fence.host)
+                .is_some_and(|term| fence.term < *term)
     }
 
     /// A host begins to run a program. `alone`: no other of the app's runs there.
@@ -256,7 +270,11 @@ impl Watch {
 /// A host that is taken for attached holds the session that it is taken to hold.
 fn sessions(process: &Process) -> Held {
     let leaving = process.leaving();
-    let live: BTreeMap<_, _> = process.live.iter().map(|(host, (session, _))| (host, *session)).collect();
+    let live: BTreeMap<_, _> = process
+        .live
+        .iter()
+        .map(|(host, (session, _))| (host, *session))
+        .collect();
     for (id, host) in process.driver.state().hosts.iter() {
         let Some(session) = host.session else { continue };
         must(

@@ -281,7 +281,9 @@ fn turn_back(rollout: &mut Rollout, datacenter: &echelon_proto::Datacenter, text
     (lane.stage, lane.text) = (LaneStage::RollingBack, text.into());
     let hosts: Vec<_> = rollout
         .lane_runs(index)
-        .filter(|(_, run)| run.touched.is_some() && !(planted::is(Plant::RollbackForgetsInFlight) && run.current.is_some()))
+        .filter(|(_, run)| {
+            run.touched.is_some() && !(planted::is(Plant::RollbackForgetsInFlight) && run.current.is_some())
+        })
         .map(|(id, _)| id.clone())
         .collect();
     for host in hosts {

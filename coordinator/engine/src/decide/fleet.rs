@@ -81,7 +81,7 @@ fn traffic(engine: &Engine, host: &Host, app: &echelon_proto::App, standing: &St
     }
 }
 
-fn traffic_by(rollout: &Rollout, standing: &Standing) -> Serving {
+pub(super) fn traffic_by(rollout: &Rollout, standing: &Standing) -> Serving {
     match &standing.error {
         Some(_) => Serving::Out,
         None => serving(&rollout.playbook.machine, &standing.state),

@@ -7,10 +7,11 @@ use echelon_proto::{
     planted::{self, Plant},
 };
 
+use super::fleet::traffic_by;
 use crate::{
     effect::{Effect, Key},
     engine::Engine,
-    event::{PhaseResult, Report},
+    event::{Hello, PhaseResult, Report},
     host::{Serving, Standing},
     invariant,
     record::{Again, Record},
@@ -26,7 +27,9 @@ pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record>
     let Some(run) = rollout.runs.get(&fence.host) else {
         return Vec::new();
     };
-    let Some(current) = &run.current else { return Vec::new() };
+    let Some(current) = &run.current else {
+        return late(engine, rollout, run, report);
+    };
     let same = current.attempt == fence.attempt || planted::is(Plant::AttemptNotCompared);
     if current.phase != fence.phase || !same {
         return Vec::new();
@@ -81,6 +84,49 @@ pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record>
         });
     }
     records
+}
+
+/// The end of the newest attempt is heard after all, when it was called lost and nobody has done anything to the host since.
+/// For the rollout it comes too late; but where the host stands is believed of it, as if it had said so when it attached.
+fn late(engine: &Engine, rollout: &Rollout, run: &Run, report: &Report) -> Vec<Record> {
+    let fence = &report.fence;
+    let was_lost = run
+        .failure
+        .as_ref()
+        .is_some_and(|failure| failure.result == PhaseResult::Lost && failure.attempt == fence.attempt);
+    let known = engine.state().hosts.get(&fence.host).filter(|host| host.busy.is_none());
+    let (true, Some(host), Some(said)) = (was_lost && run.attempts == fence.attempt, known, &report.standing) else {
+        return Vec::new();
+    };
+    let believed = host.standings.get(&rollout.app);
+    let is_same = |believed: &Standing| {
+        (&believed.state, &believed.release, &believed.error) == (&said.state, &said.release, &said.error)
+    };
+    let (Some(session), false) = (host.session, believed.is_some_and(is_same)) else {
+        return Vec::new();
+    };
+    if believed != run.stands.as_ref() {
+        return Vec::new();
+    }
+    let mut standings = host.standings.clone();
+    let traffic = traffic_by(rollout, said);
+    standings.insert(
+        rollout.app.clone(),
+        Standing {
+            traffic,
+            ..said.clone()
+        },
+    );
+    vec![Record::HostAttached {
+        host: host.id.clone(),
+        session,
+        hello: Hello {
+            version: host.version.clone(),
+            labels: host.told.clone(),
+            facts: host.facts.clone(),
+            standings,
+        },
+    }]
 }
 
 fn what(report: &Report) -> String {

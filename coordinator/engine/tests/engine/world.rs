@@ -337,7 +337,10 @@ impl World {
             };
             self.report(&order, PhaseResult::Done, Some(0));
         }
-        panic!("{ORDERS_MAX} orders were obeyed and there is still another: {:?}", self.orders().first());
+        panic!(
+            "{ORDERS_MAX} orders were obeyed and there is still another: {:?}",
+            self.orders().first()
+        );
     }
 
     pub(crate) fn probe(&mut self, only: Option<&str>, healthy: bool) {

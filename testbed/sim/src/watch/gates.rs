@@ -63,7 +63,10 @@ fn passes(rollout: &Rollout, datacenter: &Datacenter, wave: usize, at: Time) -> 
     })?;
     let end = bake_end(known, bake);
     must(at >= end, "9 gate", || {
-        format!("{} {datacenter} passes wave {wave} at {at}, which bakes until {end}", rollout.id)
+        format!(
+            "{} {datacenter} passes wave {wave} at {at}, which bakes until {end}",
+            rollout.id
+        )
     })
 }
 
@@ -80,7 +83,8 @@ fn bake_end(wave: &Wave, bake: Span) -> Time {
 
 fn says_yes(state: &State, rollout: &Rollout, of: (&Datacenter, usize, &GateName), at: Time) -> Held {
     let (datacenter, wave, name) = of;
-    let (Some((known, bake)), Some(gate)) = (wave_of(rollout, datacenter, wave), rollout.playbook.gates.get(name)) else {
+    let (Some((known, bake)), Some(gate)) = (wave_of(rollout, datacenter, wave), rollout.playbook.gates.get(name))
+    else {
         return Ok(());
     };
     let Some(of_gate) = known.gates.get(name) else {
@@ -95,7 +99,10 @@ fn says_yes(state: &State, rollout: &Rollout, of: (&Datacenter, usize, &GateName
         GateKind::Window(_) => true,
     };
     must(holds, "9 gate", || {
-        format!("{} {datacenter} wave {wave}: gate {name} passes on {of_gate:?}", rollout.id)
+        format!(
+            "{} {datacenter} wave {wave}: gate {name} passes on {of_gate:?}",
+            rollout.id
+        )
     })
 }
 
@@ -107,14 +114,10 @@ fn approvers(rollout: &Rollout, gate: &GateState) -> usize {
     people.len()
 }
 
-fn are_well(
-    state: &State,
-    rollout: &Rollout,
-    of: (&Datacenter, usize, &GateName),
-    rule: (u8, Span),
-    at: Time,
-) -> bool {
-    let Some(lane) = rollout.lane_of(of.0) else { return false };
+fn are_well(state: &State, rollout: &Rollout, of: (&Datacenter, usize, &GateName), rule: (u8, Span), at: Time) -> bool {
+    let Some(lane) = rollout.lane_of(of.0) else {
+        return false;
+    };
     let (mut arrived, mut well) = (0, 0);
     for (host, run) in rollout.wave_runs(lane, of.1) {
         if run.settled != Some(Settled::Done) {

@@ -28,7 +28,9 @@ pub(super) fn before(state: &State, memory: &Memory, at: Time, record: &Record) 
         }
         Record::RolloutStarted { rollout, .. } => {
             let app = &find(state, rollout)?.app;
-            let other = state.active().find(|other| other.app == *app && other.status == Status::Running);
+            let other = state
+                .active()
+                .find(|other| other.app == *app && other.status == Status::Running);
             must(other.is_none(), "7 once", || {
                 let other = other.map(|other| &other.id);
                 format!("{rollout} starts beside {other:?}, of the same app")
@@ -110,9 +112,15 @@ pub(super) fn host_begins(state: &State, memory: &Memory, record: &Record) -> He
     let Some(pace) = rollout.pace(begins.lane) else {
         return Ok(());
     };
-    let at_it = rollout.lane_runs(begins.lane).filter(|(_, run)| run.is_active()).count();
+    let at_it = rollout
+        .lane_runs(begins.lane)
+        .filter(|(_, run)| run.is_active())
+        .count();
     must(at_it < pace.max_parallel as usize, "2 capacity", || {
-        format!("{id} begins {host} beside {at_it} others, {} may be at it", pace.max_parallel)
+        format!(
+            "{id} begins {host} beside {at_it} others, {} may be at it",
+            pace.max_parallel
+        )
     })?;
     let budget = pace.failure_budget;
     let (mut failed, mut pinned, mut forgiven) = (0, 0, 0);
@@ -194,7 +202,10 @@ pub(super) fn after(state: &State, memory: &Memory, record: &Record) -> Held {
 
 /// The host refused, and never began anything of this rollout: it stands elsewhere than was believed.
 fn nothing_done(seen: Option<&Seen>, host: &HostId, run: &Run) -> bool {
-    let refused = run.failure.as_ref().is_some_and(|failure| failure.result == PhaseResult::Refused);
+    let refused = run
+        .failure
+        .as_ref()
+        .is_some_and(|failure| failure.result == PhaseResult::Refused);
     refused && seen.is_none_or(|seen| !seen.begun.contains_key(host))
 }
 

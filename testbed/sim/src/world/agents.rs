@@ -201,7 +201,11 @@ impl World {
         if ails {
             let id = self.hosts[host].id.clone();
             let monitor = watch.starts_with("monitor/");
-            let fault = if monitor { Fault::MonitorFails } else { Fault::ProbeFails };
+            let fault = if monitor {
+                Fault::MonitorFails
+            } else {
+                Fault::ProbeFails
+            };
             self.story.fault(self.now, fault, id);
         }
         if told != Some(!ails) {
@@ -284,7 +288,11 @@ impl World {
         must(host.says_that_it_runs(fence), "3 durable first", || {
             format!("{fence} begins, and its host's ledger does not say so")
         })?;
-        let stands = host.ledger.apps.get(&work.order.app).and_then(|standing| standing.state.as_ref());
+        let stands = host
+            .ledger
+            .apps
+            .get(&work.order.app)
+            .and_then(|standing| standing.state.as_ref());
         let wanted = work.order.from_state.as_ref();
         must(
             work.resumed || stands.is_none() || wanted.is_none() || stands == wanted,

@@ -30,7 +30,12 @@ impl World {
     }
 
     pub(crate) fn looks(&mut self, generation: u64, of: Key) -> Held {
-        let Some(process) = self.center.process.as_mut().filter(|_| generation == self.center.generation) else {
+        let Some(process) = self
+            .center
+            .process
+            .as_mut()
+            .filter(|_| generation == self.center.generation)
+        else {
             return Ok(());
         };
         let Some(Effect::Canary(owed)) = process.compared.get(&of).map(Arc::as_ref) else {

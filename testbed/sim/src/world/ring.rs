@@ -164,7 +164,9 @@ impl World {
         let items = process.changed(changes);
         let unsent = std::mem::take(&mut process.unsent);
         let unlooked = std::mem::take(&mut process.unlooked);
-        let unlooked = unlooked.into_iter().filter_map(|key| Some((key.clone(), process.compared.get(&key)?.clone())));
+        let unlooked = unlooked
+            .into_iter()
+            .filter_map(|key| Some((key.clone(), process.compared.get(&key)?.clone())));
         for (key, effect) in unlooked.collect::<Vec<_>>() {
             if let Effect::Canary(owed) = effect.as_ref() {
                 self.compares(key, owed);
@@ -366,7 +368,8 @@ impl World {
             self.story.tell(self.now, || format!("{line} -> {answer:?}"));
         }
         if let Some(Err(refusal)) = &answer {
-            let same = process.driver.sequence() == before && state.is_none_or(|state| *process.driver.state() == state);
+            let same =
+                process.driver.sequence() == before && state.is_none_or(|state| *process.driver.state() == state);
             must(same, "11 refusal", || format!("{refusal}: and something was written"))?;
         }
         self.turned(turn)?;

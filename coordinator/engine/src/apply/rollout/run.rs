@@ -311,7 +311,12 @@ fn reopened(engine: &mut Engine, id: &RolloutId, host: &HostId) {
     if planted::is(Plant::TouchedForgotten) {
         run.touched = None;
     }
-    if !goes_back && rollout.lanes.get(lane).is_some_and(|lane| opened(lane) || planted::is(Plant::RetrySkipsItsWave)) {
+    if !goes_back
+        && rollout
+            .lanes
+            .get(lane)
+            .is_some_and(|lane| opened(lane) || planted::is(Plant::RetrySkipsItsWave))
+    {
         reroll(rollout, lane);
     }
 }

@@ -1,0 +1,47 @@
+//! Word that comes too late: of a phase that was called lost, when a clock was put forward or the host was slow.
+
+use echelon_engine::{command::Command, event::PhaseResult};
+use echelon_proto::{Span, Time};
+
+use crate::world::{World, name};
+
+const PLAYBOOK: &str = include_str!("../scenarios/rolling.yaml");
+
+fn stands(world: &World) -> (String, Option<String>) {
+    let host = world
+        .engine
+        .state()
+        .hosts
+        .get(&name::<echelon_proto::HostId>("a1"))
+        .unwrap();
+    let standing = &host.standings[&name::<echelon_proto::App>("web")];
+    (
+        standing.state.to_string(),
+        standing.release.as_ref().map(ToString::to_string),
+    )
+}
+
+#[test]
+fn a_host_is_believed_where_it_stands_when_what_was_called_lost_is_heard_of_after_all() {
+    let mut world = World::new();
+    world.host("dc1", "a1");
+    world.release("1.0");
+    world.playbook(PLAYBOOK, &[]);
+    let start = world.start("1.0", "rolling");
+    world.command("alice", Command::StartRollout(start)).unwrap();
+    let order = world.orders().first().cloned().unwrap();
+    assert_eq!(order.fence.phase.as_str(), "install");
+    world.now = Time(world.now.0) + Span::secs(3600);
+    world.pass(Span::secs(1));
+    assert!(
+        world.orders().iter().all(|other| other.fence != order.fence),
+        "it is not called lost"
+    );
+    assert_eq!(stands(&world), ("absent".to_owned(), None));
+    world.report(&order, PhaseResult::Done, Some(0));
+    assert_eq!(stands(&world), ("installed".to_owned(), Some("1.0".to_owned())));
+    let state = world.engine.state().clone();
+    world.report(&order, PhaseResult::Done, Some(0));
+    assert_eq!(state, *world.engine.state(), "the same word again counted");
+    world.check_replay();
+}
