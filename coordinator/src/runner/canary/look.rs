@@ -121,7 +121,9 @@ async fn ask(sources: &Sources, of: &Comparison, metric: &Metric, window: Window
 /// What several values within an interval come to.
 fn fold(kind: &MetricKind) -> Fold {
     match kind {
-        MetricKind::Gauge | MetricKind::Guard { .. } => Fold::Mean,
+        MetricKind::Gauge | MetricKind::Guard { .. } | MetricKind::Forecast { .. } | MetricKind::Kayenta(_) => {
+            Fold::Mean
+        }
         MetricKind::Count | MetricKind::Ratio { .. } => Fold::Sum,
         MetricKind::Latency => Fold::Newest,
     }
