@@ -7,7 +7,8 @@
 //! Xu, Kohavi and Walker 2013): r = s - theta (b - mean b of control), theta = cov(b, s) / var(b) over control hosts. Then
 //! canary r against control r: Welch's t from 10 hosts an arm up, with the variance that theta itself brings (as in an
 //! analysis of covariance); the exact permutation test below, where theta is taken within both arms together, since only
-//! then are the hosts exchangeable. Under 5 hosts an arm: inconclusive, never fail.
+//! then are the hosts exchangeable, anew for each difference that is tested, and from 0 to 1, or harm would pass for what an
+//! arm's slightly other past foretold. Under 5 hosts an arm: inconclusive, never fail.
 //!
 //! Looks and what each may cost: `spending`. The part of all information that a look has is known from how much a point
 //! depends on the one before it in the window before; without that window it is the time that has passed.

@@ -20,6 +20,7 @@ const HALVINGS: usize = 20;
 /// Two arms at one time.
 #[derive(Debug)]
 pub(super) struct Look {
+    arms: Arms,
     control: Vec<f64>,
     canary: Vec<f64>,
     welch: Welch,
@@ -29,6 +30,7 @@ pub(super) struct Look {
 }
 
 /// Of each host: before, and since.
+#[derive(Debug)]
 struct Arms {
     canary: Vec<(f64, f64)>,
     control: Vec<(f64, f64)>,
@@ -52,13 +54,8 @@ impl Look {
         }
         let is_exact = arms.canary.len().min(arms.control.len()) < WELCH_HOSTS_MIN;
         let (theta, spread) = arms.slope(is_exact);
-        let middle = mean(&arms.control.iter().map(|(before, _)| *before).collect::<Vec<_>>());
-        let left = |arm: &[(f64, f64)]| -> Vec<f64> {
-            arm.iter()
-                .map(|(before, since)| since - theta * (before - middle))
-                .collect()
-        };
-        let (canary, control) = (left(&arms.canary), left(&arms.control));
+        let middle = arms.middle();
+        let (canary, control) = arms.left(theta);
         let extra = if is_exact || spread <= 0.0 {
             0.0
         } else {
@@ -74,6 +71,7 @@ impl Look {
         let welch = Welch::with_extra(&canary, &control, extra)?;
         let is_rounding = variance(&canary).max(variance(&control)).sqrt() < SPREAD_MIN;
         (!is_rounding).then_some(Self {
+            arms,
             control,
             canary,
             welch,
@@ -185,7 +183,8 @@ impl Look {
 
     fn upper_tail(&self, shift: f64) -> f64 {
         if self.is_exact {
-            permutation::upper_tail(&moved(&self.canary, shift, 1.0), &moved(&self.control, 0.0, 1.0))
+            let (canary, control) = self.arms.less(shift);
+            permutation::upper_tail(&canary, &control)
         } else {
             self.welch.upper_tail(shift)
         }
@@ -193,7 +192,8 @@ impl Look {
 
     fn lower_tail(&self, shift: f64) -> f64 {
         if self.is_exact {
-            permutation::upper_tail(&moved(&self.canary, shift, -1.0), &moved(&self.control, 0.0, -1.0))
+            let (canary, control) = self.arms.less(shift);
+            permutation::upper_tail(&turned(&canary), &turned(&control))
         } else {
             self.welch.lower_tail(shift)
         }
@@ -235,6 +235,33 @@ impl Look {
 }
 
 impl Arms {
+    /// Of the control hosts before.
+    fn middle(&self) -> f64 {
+        mean(&self.control.iter().map(|(before, _)| *before).collect::<Vec<_>>())
+    }
+
+    /// Canary and control without what before foretold.
+    fn left(&self, theta: f64) -> (Vec<f64>, Vec<f64>) {
+        let middle = self.middle();
+        let left = |arm: &[(f64, f64)]| {
+            arm.iter()
+                .map(|(before, since)| since - theta * (before - middle))
+                .collect()
+        };
+        (left(&self.canary), left(&self.control))
+    }
+
+    /// The same had the release done this much: then canary hosts without it are as control hosts are, theta included.
+    fn less(&self, shift: f64) -> (Vec<f64>, Vec<f64>) {
+        let canary = self.canary.iter().map(|(before, since)| (*before, since - shift));
+        let arms = Self {
+            canary: canary.collect(),
+            control: self.control.clone(),
+        };
+        let (theta, _) = arms.slope(true);
+        arms.left(theta)
+    }
+
     /// theta, and the sum of squares of before that it was taken from.
     fn slope(&self, within_both: bool) -> (f64, f64) {
         // Around the means of both arms together it is the same whoever the canaries are.
@@ -250,10 +277,13 @@ impl Arms {
         } else {
             0.0
         };
+        // Over both arms the harm itself is in theta as soon as they were not the same before, and hosts that are much alike
+        // would let it explain all of it. No level foretells more than itself, and none the contrary.
+        let theta = if within_both { theta.clamp(0.0, 1.0) } else { theta };
         (theta, spread)
     }
 }
 
-fn moved(values: &[f64], shift: f64, sign: f64) -> Vec<f64> {
-    values.iter().map(|value| sign * (value - shift)).collect()
+fn turned(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| -value).collect()
 }

@@ -251,3 +251,35 @@ fn control_hosts_at_a_level_that_no_canary_host_is_near_are_left_out_and_named()
     arms.control = arms.control.into_iter().take(20).collect();
     assert_eq!(arms.judge(&settings()).hosts.control, 20);
 }
+
+#[test]
+fn harm_is_not_taken_for_what_a_slightly_other_past_foretold() {
+    // Hosts that are much alike, canaries a fifth of a per cent above the others before.
+    let arm = |prefix: &str, count: usize, from: usize, level: f64| -> Series {
+        let point = |host: usize, at: usize| Some(level * (1.0 + 0.002 * noise(host + prefix.len() * 1000, from + at)));
+        (0..count)
+            .map(|host| (format!("{prefix}{host}"), (0..8).map(|at| point(host, at)).collect()))
+            .collect()
+    };
+    let arms = |times: f64, past: f64| Arms {
+        control: arm("a", 12, 8, 50.0),
+        canary: arm("bb", 6, 8, 50.0 * times),
+        control_before: arm("a", 12, 0, 50.0),
+        canary_before: arm("bb", 6, 0, 50.0 * past),
+    };
+    let settings = Settings {
+        tolerance: 0.1,
+        margin: 0.2,
+        ..settings()
+    };
+    for past in [0.95, 0.998, 1.0, 1.002, 1.01, 1.05] {
+        let verdict = arms(1.19 * past, past).judge(&settings);
+        assert_eq!(verdict.outcome, Outcome::Fail, "past {past}: {verdict:?}");
+        assert!(
+            (verdict.estimate.unwrap() - 0.19).abs() < 0.07,
+            "past {past}: {verdict:?}"
+        );
+        let verdict = arms(past, past).judge(&settings);
+        assert_eq!(verdict.outcome, Outcome::Pass, "past {past}: {verdict:?}");
+    }
+}
