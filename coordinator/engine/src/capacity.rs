@@ -114,6 +114,14 @@ impl<'a> Account<'a> {
         !host.in_service() || self.pools.get(&host.pool).is_some_and(Balance::has_room)
     }
 
+    /// Something begins on the host that does not take it out. One on which nothing was is out from now on, and whoever comes
+    /// after it in the same breath is to know.
+    pub fn begins(&mut self, host: &Host) {
+        if let Some(balance) = self.pools.get_mut(&host.pool).filter(|_| host.is_empty()) {
+            balance.out += 1;
+        }
+    }
+
     /// Takes the host out of service if that is allowed, or if it is out already. Otherwise says how things stand.
     pub fn take(&mut self, host: &Host) -> Result<(), Balance> {
         if !host.in_service() {

@@ -97,10 +97,9 @@ fn begin(traveller: Traveller<'_>, stride: Stride, account: Option<&mut Account<
         Ok(is_for) => is_for,
         Err(why) => return Some(stuck(&traveller, &why)),
     };
-    let account = account.filter(|_| traveller.leaves_service(&stride.after));
     // An undo brings back: it is not asked whether it may.
-    let guarded = account.is_some() && stride.direction == Direction::Return;
-    if account.is_some_and(|account| !traveller.may_leave(account, guarded)) {
+    let guarded = account.is_some() && stride.direction == Direction::Return && traveller.leaves_service(&stride.after);
+    if account.is_some_and(|account| !traveller.may_begin(&stride.after, account, guarded)) {
         return None;
     }
     let note = stride.note.or_else(|| traveller.note(phase, is_for, guarded));

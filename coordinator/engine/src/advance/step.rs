@@ -55,7 +55,7 @@ fn begin(traveller: Traveller<'_>, operation: &Operation, phase: &Phase, account
         Err(why) => return Some(traveller.settle(Settled::Failed, why)),
     };
     let guarded = traveller.leaves_service(&after);
-    if guarded && !traveller.may_leave(account, true) {
+    if !traveller.may_begin(&after, account, guarded) {
         return None;
     }
     let stride = Stride {

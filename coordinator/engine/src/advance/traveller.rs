@@ -74,8 +74,13 @@ impl<'a> Traveller<'a> {
         after.leaves_service(&self.standing) && self.known.in_service()
     }
 
-    /// Takes its place out of service, if the floor has one left and, where they are asked, the invariants hold.
-    pub(super) fn may_leave(&self, account: &mut Account<'_>, invariants: bool) -> bool {
+    /// What comes to stand there may be begun. One that leaves service for it takes its place, if the floor has one left and,
+    /// where they are asked, the invariants hold.
+    pub(super) fn may_begin(&self, after: &Standing, account: &mut Account<'_>, invariants: bool) -> bool {
+        if !self.leaves_service(after) {
+            account.begins(self.known);
+            return true;
+        }
         let broken = || invariant::broken(self.state, self.rollout, self.run, self.known).is_some();
         account.allows(self.known) && !(invariants && broken()) && account.take(self.known).is_ok()
     }
