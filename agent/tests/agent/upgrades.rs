@@ -111,7 +111,7 @@ async fn a_new_agent_runs_on_trial_stays_when_it_is_reached_and_gives_way_when_t
     host.does("stage").await;
     let (is_done, said) = host.step("commit").await;
     assert!(!is_done && said.contains("has not stood its trial"), "{said}");
-    host.does("switch --within 1m").await;
+    host.does("switch --within 10m").await;
     assert_eq!(host.restarts(), 1);
     host.restart();
     host.is_reached(1).await;

@@ -29,7 +29,8 @@ use crate::{
 /// Whether the host counts as out of service.
 #[must_use]
 pub fn is_out(host: &Host) -> bool {
-    !host.in_service() && !host.is_empty() && !(planted::is(Plant::UnreachableNotCounted) && !host.is_attached())
+    let is_counted = host.is_attached() || !planted::is(Plant::UnreachableNotCounted);
+    !host.in_service() && !host.is_empty() && is_counted
 }
 
 /// Hosts of the pool that are out of service now.

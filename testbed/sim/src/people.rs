@@ -67,7 +67,7 @@ impl World {
             }
         }
         let late = if self.chance.permille(300) {
-            self.hosts.len() / 10
+            1 + self.hosts.len() / 10
         } else {
             0
         };

@@ -60,13 +60,7 @@ pub(crate) fn of(record: &Record) -> Vec<&'static str> {
         Record::WaveRolled { .. } => wave_rolled,
         Record::ApprovalAsked { .. } => approval_asked,
         Record::GateApproved { .. } => gate_approved,
-        Record::GateDecided { verdict, .. } => match verdict {
-            Verdict::Pass => gate_passed,
-            Verdict::Fail => gate_failed,
-            Verdict::Expired => gate_expired,
-            Verdict::Inconclusive => gate_inconclusive,
-            Verdict::NoData => gate_no_data,
-        },
+        Record::GateDecided { verdict, .. } => decided(*verdict),
         Record::GateReopened { .. } => gate_reopened,
         Record::BakeCut { .. } => bake_cut,
         Record::WavePassed { .. } => wave_passed,
@@ -98,16 +92,30 @@ pub(crate) fn of(record: &Record) -> Vec<&'static str> {
         Record::MonitorChanged { healthy: false, .. } => monitor_failed,
         Record::HostAsked { .. } => host_asked,
         Record::HostLabelled { .. } => host_labelled,
-        Record::CanaryLooked { look, .. } => match look.says {
-            Says::Pass => canary_passes,
-            Says::Fail => canary_fails,
-            Says::Inconclusive => canary_doubts,
-            Says::NoData => canary_no_data,
-        },
+        Record::CanaryLooked { look, .. } => looked(look.says),
         Record::NotificationRaised { .. } => notification_raised,
         Record::NotificationSettled { .. } => notification_settled,
     };
     vec![one]
+}
+
+fn decided(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => gate_passed,
+        Verdict::Fail => gate_failed,
+        Verdict::Expired => gate_expired,
+        Verdict::Inconclusive => gate_inconclusive,
+        Verdict::NoData => gate_no_data,
+    }
+}
+
+fn looked(says: Says) -> &'static str {
+    match says {
+        Says::Pass => canary_passes,
+        Says::Fail => canary_fails,
+        Says::Inconclusive => canary_doubts,
+        Says::NoData => canary_no_data,
+    }
 }
 
 fn held(kind: &HoldKind) -> &'static str {
