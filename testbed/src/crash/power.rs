@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{binaries::Binaries, hosts::able, place::Place, screen};
 
-/// Set for the run in a mount namespace of its own.
+/// Set for the run in a mount namespace of its own: where it may put its files.
 const APART: &str = "ECHELON_TESTBED_APART";
 /// Of one story with its cut.
 const RUN_WITHIN: Duration = Duration::from_secs(150);
@@ -56,18 +56,17 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         able::is_root(),
         "disks are mounted from images, which takes root: run it as root"
     );
-    if env::var_os(APART).is_none() {
-        return apart().await;
-    }
+    let Some(place) = env::var_os(APART).map(PathBuf::from) else {
+        return apart(arguments).await;
+    };
     let began = Instant::now();
     let binaries = Binaries::build().await?;
-    let place = Place::new("power", arguments.keep)?;
     screen::head("Disks lose their power in the middle of rollouts");
-    let cellar = Cellar::dig(&place.folder("disks")?).await?;
+    let cellar = Cellar::dig(&place.join("disks")).await?;
     let runs = (0..arguments.cuts).map(|number| {
         let who = [Who::Coordinator, Who::Agent][number as usize % 2];
         let after = SPREAD * (number + 1) / arguments.cuts.max(1);
-        let folder = place.path().join(format!("{number}"));
+        let folder = place.join(format!("{number}"));
         let (binaries, cellar) = (&binaries, &cellar);
         async move {
             let cut = cut(binaries, cellar, number as usize, &folder, (who, after));
@@ -95,12 +94,13 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// This program again, where what it mounts is seen by nobody else and goes with it.
-async fn apart() -> anyhow::Result<ExitCode> {
+/// This program again, where what it mounts is seen by nobody else and goes with it. Its files are taken away after that.
+async fn apart(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let place = Place::new("power", arguments.keep)?;
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private"]);
     command.arg(env::current_exe()?).args(env::args_os().skip(1));
-    let status = command.env(APART, "1").kill_on_drop(true).status().await;
+    let status = command.env(APART, place.path()).kill_on_drop(true).status().await;
     let code = status.context("unshare cannot be started")?.code().unwrap_or(1);
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }

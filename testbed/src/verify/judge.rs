@@ -190,7 +190,8 @@ fn must_be_sound(line: &str) -> anyhow::Result<usize> {
         named("harmless").count() >= 5,
         "harmless canaries are missing: {figures}"
     );
-    for row in named("harmless") {
+    // Those without a goal show what the judge would be without something it has.
+    for row in named("harmless").filter(|row| row["goal"] != "") {
         let failed = row["failed"].as_f64().zip(row["canaries"].as_f64());
         let mixed = row["name"].as_str().is_some_and(|name| name.contains("each of"));
         let may = if mixed { MIXED_FAILED_MAX } else { 0.0 };
