@@ -38,8 +38,8 @@ impl Upgrade {
                 self.taken_back(&trial)?;
             }
         }
-        // Also one that a guard before this one could not ask for.
-        while self.record()?.restart_owed {
+        // Also one that a guard before this one could not ask for. Whoever told the version to give way asks for it himself.
+        while self.record()?.is_return_owed() {
             if self.restart_if_owed().is_err() {
                 thread::sleep(AGAIN_AFTER);
             } else {

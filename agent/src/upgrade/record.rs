@@ -64,6 +64,11 @@ impl Record {
         self.returned = self.trial.take().map(|trial| Returned { of: trial.of, why });
     }
 
+    /// Whether a version that was taken back still runs, as far as is known.
+    pub(super) fn is_return_owed(&self) -> bool {
+        self.restart_owed && self.returned.is_some()
+    }
+
     /// Whether this is so of a version that may run again.
     pub(super) fn names(&self, is_so: impl Fn(&Version) -> bool) -> bool {
         let trial = self.trial.as_ref().map(|trial| &trial.of);
@@ -101,6 +106,21 @@ mod tests {
         assert_eq!(record.chosen(), Some(&version("2")));
         let said = record.returned.unwrap().to_string();
         assert_eq!(said, "version 3 was taken back: it hangs");
+    }
+
+    #[test]
+    fn only_what_was_taken_back_is_owed_by_a_guard() {
+        let mut record = Record {
+            trial: Some(Trial {
+                of: version("3"),
+                within: Span::secs(1),
+            }),
+            restart_owed: true,
+            ..Record::default()
+        };
+        assert!(!record.is_return_owed(), "who orders it asks for it");
+        record.take_back("it hangs".to_owned());
+        assert!(record.is_return_owed());
     }
 
     /// The package may be newer or older than what has written it.

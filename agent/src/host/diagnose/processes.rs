@@ -131,7 +131,11 @@ impl Stat {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::{
+        process::{Child, Command, Stdio},
+        thread,
+        time::Duration,
+    };
 
     use super::*;
 
@@ -179,6 +183,17 @@ mod tests {
         let mut sh = Command::new("sh");
         let named = sh.args(["-c", "read line", "sh"]).arg(&file).current_dir("/");
         let mut named = named.stdin(Stdio::piped()).spawn().unwrap();
+        // Between its start and the end of its exec a program has no words yet.
+        let has_words = |child: &Child| {
+            let words = fs::read(format!("/proc/{}/cmdline", child.id()));
+            words.is_ok_and(|words| !words.is_empty())
+        };
+        for _ in 0..2000 {
+            if [&here, &marked, &other, &named].into_iter().all(has_words) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         let found = of_app(&app, folder.path());
         for child in [&mut here, &mut marked, &mut other, &mut named] {
             child.kill().unwrap();
