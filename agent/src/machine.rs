@@ -92,6 +92,8 @@ pub struct Machine {
     held: Vec<Work>,
     effects: Vec<Effect>,
     dirty: bool,
+    /// The term that the durable ledger has.
+    saved_term: u64,
     /// `ledger.sequence` before the reports of this save were numbered.
     numbered_from: u64,
 }
@@ -115,6 +117,7 @@ impl Machine {
             .collect();
         Self {
             host,
+            saved_term: ledger.term,
             ledger,
             closed: None,
             waiting: VecDeque::new(),
@@ -211,6 +214,7 @@ impl Machine {
     /// The ledger last given by `unsaved` is durable.
     pub fn saved(&mut self) {
         self.dirty = false;
+        self.saved_term = self.ledger.term;
         let fresh: Vec<Report> = self
             .unacknowledged()
             .filter(|report| report.sequence > self.numbered_from)
@@ -246,7 +250,8 @@ impl Machine {
             self.refuse(&order.fence, order.app.clone(), why.to_owned(), now);
         }
         let waits = self.unacknowledged().any(|report| report.sequence == 0);
-        self.dirty = waits;
+        // A term is said once in a session: nothing else would have it saved.
+        self.dirty = waits || (self.ledger.term > self.saved_term && !planted::is(Plant::TermNotSaved));
     }
 
     /// What is to be done now.

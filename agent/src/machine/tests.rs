@@ -162,6 +162,18 @@ fn the_highest_term_survives_a_restart() {
 }
 
 #[test]
+fn a_term_that_found_no_room_is_saved_as_soon_as_there_is_some() {
+    let mut machine = machine();
+    machine.on(Input::Term(7), NOW);
+    assert!(machine.unsaved().is_some());
+    machine.not_saved("no space left", NOW);
+    assert!(machine.is_unsaved(), "nobody says the term a second time");
+    assert_eq!(machine.unsaved().map(|ledger| ledger.term), Some(7));
+    machine.saved();
+    assert!(!machine.is_unsaved());
+}
+
+#[test]
 fn an_order_for_another_state_is_refused_naming_both_and_first_contact_is_not() {
     let mut machine = machine();
     give(&mut machine, ordered(order("r1", 1)));
