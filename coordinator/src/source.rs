@@ -39,8 +39,11 @@ const KEPT_MAX: usize = 32;
 /// Samples in them: 64 MiB.
 const KEPT_SAMPLES_MAX: usize = 4 << 20;
 
-/// Each host's samples, by what the source calls the host; `None` where it had none.
+/// Each host's samples, by what the source calls the host; `None` where it had none. [`ALL`] stands for all hosts at once.
 pub type Samples = BTreeMap<String, Vec<Option<f64>>>;
+
+/// What a series is called that says of no host; no host is called so.
+pub const ALL: &str = "";
 
 /// No samples were had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,6 +119,8 @@ pub struct Question {
     pub window: Window,
     /// What stands for an interval of which the source has several values.
     pub fold: Fold,
+    /// Whether one series that says of no host may be the answer, as [`ALL`]: orders of the whole site, say.
+    pub is_of_all: bool,
 }
 
 type Answer = Result<Arc<Samples>, Error>;
@@ -220,7 +225,13 @@ impl Sources {
         };
         // Nobody closes it, so there is always a place in the end.
         let _place = source.under_way.acquire().await;
-        source.server.ask(question).await.map(Arc::new)
+        let samples = source.server.ask(question).await?;
+        if samples.len() > 1 && samples.contains_key(ALL) {
+            let why = format!("a series says of no host, beside others that have `{}`", question.label);
+            let name = question.source.clone();
+            return Err(Error::Answer { name, why });
+        }
+        Ok(Arc::new(samples))
     }
 }
 

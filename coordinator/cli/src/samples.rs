@@ -108,9 +108,12 @@ impl Samples {
             case.insert("metrics".to_owned(), metrics.into());
         }
         case.extend(column.fields.iter().cloned());
-        let by_host = case.contains_key("at_least");
+        let counts_hosts = case.contains_key("at_least");
+        // Samples above a bound and those of a bucket are counted, whosever they are.
+        let is_heap = ["above", "buckets"].iter().any(|field| case.contains_key(*field));
         let arms = match column.kind.as_str() {
-            "gauge" => {
+            "latency" if is_heap => self.all(index),
+            "gauge" | "latency" => {
                 let before = self.by_host(index, &self.before);
                 if !self.before.is_empty() {
                     case.insert("control_before".to_owned(), before.control);
@@ -118,7 +121,7 @@ impl Samples {
                 }
                 self.by_host(index, &self.since)
             }
-            "count" if by_host => self.by_host(index, &self.since),
+            "count" if counts_hosts => self.by_host(index, &self.since),
             "count" => {
                 if !case.contains_key("share") {
                     case.insert("share".to_owned(), self.share().into());
@@ -129,7 +132,6 @@ impl Samples {
                 let of = self.index(column.of.as_deref().unwrap_or_default())?;
                 self.together(|arm, time| json!([Self::sum(arm, index, time), Self::sum(arm, of, time)]))
             }
-            "latency" => self.all(index),
             "forecast" => {
                 let history = self.of_arm(true, &self.before, |arm, time| Self::mean(arm, index, time).into());
                 case.insert("history".to_owned(), history);
@@ -262,7 +264,9 @@ time,host,arm,cpu,errors,requests
         assert_eq!(count["share"], json!(0.5));
         let ratio = case("errors=ratio,of=requests");
         assert_eq!(ratio["canary"], json!([[3.0, 50.0], [1.0, 50.0]]));
-        assert_eq!(case("cpu=latency")["canary"], json!([0.7]));
+        assert_eq!(case("cpu=latency")["canary"], json!({"b": [0.7, null]}));
+        assert_eq!(case("cpu=latency")["control_before"], json!({"a": [0.5]}));
+        assert_eq!(case("cpu=latency,above=0.6")["canary"], json!([0.7]));
         assert_eq!(case("cpu=kayenta")["control"], json!([0.4, null]));
         let forecast = case("cpu=forecast");
         assert_eq!((&forecast["history"], forecast.get("control")), (&json!([0.6]), None));

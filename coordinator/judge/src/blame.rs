@@ -11,7 +11,9 @@
 //!   who went there at all, before the fault or after it, because a host that is well has more touches in the end than one that
 //!   failed on the way, and that would look like guilt.
 //! - Where that tells two rollouts not apart, each is held against all hosts that it had not touched. Of several that are
-//!   nearer to the faults than that, one is blamed when its votes are twice those of the next; else they are tied.
+//!   nearer to the faults than that, one is blamed when more of its hosts show a fault soon after its touch than in as long a
+//!   time before it (the sign test, `ALPHA` divided among the rollouts), and that is so of no other; or when its votes are
+//!   twice those of the next. Else they are tied.
 //!
 //! Worked example: r1 went to hosts 1 to 60, r2 to 40 to 100, and 20 of the first 60 of 200 fail. Where r2 was not, 13 of r1's
 //! hosts fail and none of nobody's; where it was, 7 with r1 and none without. r1 is blamed. For r2: where r1 was, its hosts fail
@@ -23,7 +25,12 @@
 
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    f64::consts::LN_2,
+};
+
+use statrs::function::factorial::ln_binomial;
 
 use self::table::{Table, tail};
 
@@ -87,11 +94,19 @@ pub struct Suspect {
 
 /// A host.
 struct Place<'a> {
-    is_hit: bool,
-    /// Rollouts that touched it, with how much the touch counts in its fault; `None`: it came after that, or too long before.
-    touches: BTreeMap<&'a str, Option<f64>>,
-    /// Those that touched it after its fault.
-    later: BTreeSet<&'a str>,
+    /// Its first, in milliseconds.
+    fault: Option<u64>,
+    touches: BTreeMap<&'a str, Touch>,
+}
+
+/// Of a rollout, on one host.
+#[derive(Debug, Clone, Copy)]
+struct Touch {
+    at: u64,
+    /// Since the first touch of all: nothing is known of before.
+    since_first: u64,
+    /// How much it counts in the host's fault; `None`: it came after that, or too long before.
+    counts: Option<f64>,
 }
 
 /// Each rollout that has touched a host, the one with the most votes first.
@@ -127,27 +142,25 @@ fn places(seen: &Seen) -> Vec<Place<'_>> {
     }
     let hosts = seen.hosts.iter().map(|host| (host, first.get(host.as_str()).copied()));
     let well = hosts.filter(|(_, fault)| fault.is_none_or(|at| at >= began));
-    well.map(|(host, fault)| place(seen, host, fault)).collect()
+    well.map(|(host, fault)| place(seen, host, fault, began)).collect()
 }
 
-fn place<'a>(seen: &'a Seen, host: &str, fault: Option<u64>) -> Place<'a> {
-    let mut place = Place {
-        is_hit: fault.is_some(),
-        touches: BTreeMap::new(),
-        later: BTreeSet::new(),
+fn place<'a>(seen: &'a Seen, host: &str, fault: Option<u64>, began: u64) -> Place<'a> {
+    let touch = |(rollout, hosts): (&'a String, &BTreeMap<String, u64>)| {
+        let at = *hosts.get(host)?;
+        let age = fault.and_then(|fault| fault.checked_sub(at));
+        let age = age.filter(|age| *age <= WINDOW_MS);
+        let touch = Touch {
+            at,
+            since_first: at - began,
+            counts: age.map(|age| (-(age as f64) / HALF_LIFE_MS as f64).exp2()),
+        };
+        Some((rollout.as_str(), touch))
     };
-    for (rollout, hosts) in &seen.touched {
-        let Some(touched) = hosts.get(host) else { continue };
-        let age = fault
-            .and_then(|at| at.checked_sub(*touched))
-            .filter(|age| *age <= WINDOW_MS);
-        let counts = age.map(|age| (-(age as f64) / HALF_LIFE_MS as f64).exp2());
-        place.touches.insert(rollout, counts);
-        if fault.is_some_and(|at| at < *touched) {
-            place.later.insert(rollout);
-        }
+    Place {
+        fault,
+        touches: seen.touched.iter().filter_map(touch).collect(),
     }
-    place
 }
 
 impl Place<'_> {
@@ -157,13 +170,27 @@ impl Place<'_> {
 
     /// Whether it shows a fault that may be this rollout's, or, where that did not go there, any.
     fn speaks(&self, rollout: &str) -> bool {
-        self.touches.get(rollout).map_or(self.is_hit, Option::is_some)
+        let touch = self.touches.get(rollout);
+        touch.map_or(self.fault.is_some(), |touch| touch.counts.is_some())
+    }
+
+    /// Whether it showed a fault before the rollout touched it.
+    fn was_hit_before(&self, rollout: &str) -> bool {
+        let touch = self.touches.get(rollout);
+        touch.zip(self.fault).is_some_and(|(touch, fault)| fault < touch.at)
+    }
+
+    /// Whether its fault came soon after the rollout's touch, or no longer before it; `None`: neither.
+    fn followed(&self, rollout: &str) -> Option<bool> {
+        let (touch, fault) = (self.touches.get(rollout)?, self.fault?);
+        let near = touch.since_first.min(HALF_LIFE_MS);
+        (fault.abs_diff(touch.at) < near).then_some(fault >= touch.at)
     }
 
     /// The rollout's part of the fault's vote.
     fn vote(&self, rollout: &str) -> f64 {
-        let all: f64 = self.touches.values().flatten().sum();
-        let counts = self.touches.get(rollout).copied().flatten();
+        let all: f64 = self.touches.values().filter_map(|touch| touch.counts).sum();
+        let counts = self.touches.get(rollout).and_then(|touch| touch.counts);
         counts.map_or(0.0, |counts| counts / all)
     }
 }
@@ -177,7 +204,7 @@ fn suspect(rollout: &str, places: &[Place<'_>]) -> Suspect {
         rollout: rollout.to_owned(),
         blame: if is_told { Blame::Cleared } else { Blame::Untold },
         votes: mine.iter().map(|place| place.vote(rollout)).sum(),
-        before: mine.iter().filter(|place| place.later.contains(rollout)).count(),
+        before: mine.iter().filter(|place| place.was_hit_before(rollout)).count(),
         touched: mine.len(),
         touched_hit,
         others: others.len(),
@@ -211,15 +238,33 @@ fn by_votes(suspects: &mut [Suspect], places: &[Place<'_>], alpha: f64) {
             near.push((at, suspect.votes - suspect.before as f64));
         }
     }
+    let followed: Vec<(usize, f64)> = near
+        .iter()
+        .map(|(at, _)| (*at, by_time(&suspects[*at].rollout, places)))
+        .filter(|(_, chance)| *chance <= alpha)
+        .collect();
     near.sort_by(|one, other| other.1.total_cmp(&one.1));
-    match near.as_slice() {
-        [] => {}
-        [(first, _)] => suspects[*first].blame = Blame::Blamed,
-        [(first, most), (_, next), ..] if *most >= LEAD * next.max(0.0) && *most > 0.0 => {
+    match (followed.as_slice(), near.as_slice()) {
+        ([(only, chance)], [_, _, ..]) => {
+            suspects[*only].blame = Blame::Blamed;
+            suspects[*only].chance = *chance;
+        }
+        (_, []) => {}
+        (_, [(first, _)]) => suspects[*first].blame = Blame::Blamed,
+        (_, [(first, most), (_, next), ..]) if *most >= LEAD * next.max(0.0) && *most > 0.0 => {
             suspects[*first].blame = Blame::Blamed;
         }
-        [_, ..] => near.iter().for_each(|(at, _)| suspects[*at].blame = Blame::Tied),
+        (_, [_, ..]) => near.iter().for_each(|(at, _)| suspects[*at].blame = Blame::Tied),
     }
+}
+
+/// How likely so many of the faults near its touches come after them when they fall on both sides alike.
+fn by_time(rollout: &str, places: &[Place<'_>]) -> f64 {
+    let sides: Vec<bool> = places.iter().filter_map(|place| place.followed(rollout)).collect();
+    let after = sides.iter().filter(|is_after| **is_after).count() as u64;
+    let all = sides.len() as u64;
+    let chance = |count: u64| (ln_binomial(all, count) - all as f64 * LN_2).exp();
+    (after..=all).map(chance).sum::<f64>().min(1.0)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl Prometheus {
             ("step", &seconds(window.step.0)),
         ];
         let body = self.0.get("/api/v1/query_range", &words).await?;
-        answer::read(&body, &question.label, window).map_err(|why| Error::Answer {
+        answer::read(&body, question).map_err(|why| Error::Answer {
             name: self.0.name.clone(),
             why,
         })

@@ -55,6 +55,7 @@ fn question() -> Question {
             count: 3,
         },
         fold: Fold::Sum,
+        is_of_all: false,
     }
 }
 
@@ -89,6 +90,29 @@ async fn each_hosts_samples_are_put_at_their_times() {
         "{line}"
     );
     assert!(server.asked.try_recv().is_err(), "one request");
+}
+
+#[tokio::test]
+async fn one_series_may_be_of_all_hosts_where_that_is_asked_for() {
+    let of_all = r#"{"metric":{"job":"x"},"values":[[1700000000,"1.5"]]}"#;
+    let of_a_host = r#"{"metric":{"instance":"a"},"values":[[1700000000,"1"]]}"#;
+    let question = Question {
+        is_of_all: true,
+        ..question()
+    };
+    let both = format!("{of_all},{of_a_host}");
+    let twice = format!("{of_all},{of_all}");
+    for (answer, wrong) in [(of_all, None), (&both, Some("beside")), (&twice, Some("more than one"))] {
+        let server = server(vec![series(answer)]).await;
+        let asked = sources(&server.url, Duration::from_secs(20)).ask(&question).await;
+        match (asked, wrong) {
+            (Ok(samples), None) => assert_eq!(samples[ALL], [Some(1.5), None, None]),
+            (Err(error), Some(wrong)) => assert!(error.to_string().contains(wrong), "{error}"),
+            (other, _) => panic!("{answer}: {other:?}"),
+        }
+    }
+    let said = error(vec![series(of_all)]).await;
+    assert!(said.contains("no label `instance`"), "{said}");
 }
 
 #[tokio::test]

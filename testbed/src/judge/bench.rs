@@ -7,7 +7,7 @@ use echelon_judge::{
     Budget, Direction, Label, METRICS_MAX, Outcome, Verdict,
     case::Points,
     count::{self, Counts},
-    gauge, kayenta, latency,
+    forecast, gauge, kayenta, latency,
     ratio::{self, Ratios},
 };
 
@@ -15,7 +15,7 @@ use super::{
     blame,
     chance::{Chance, each},
     figures::{Figure, Figures, Goal, Seen},
-    world::{self, Fleet, Kin, Latencies, Levels, MINUTES},
+    world::{self, DAY, Fleet, Kin, Latencies, Levels, MINUTES},
 };
 use crate::screen;
 
@@ -102,6 +102,7 @@ pub fn measure(seed: u64, canaries: u64) -> Figures {
     row(failing(seed, canaries));
     row(slower(seed, canaries / 4));
     row(slower_as_one_heap(seed, canaries / 4));
+    forecasts(seed, (canaries / 20).max(10)).into_iter().for_each(&mut row);
     row(speed(seed));
     blame::rows(seed, canaries).into_iter().for_each(&mut row);
     Figures {
@@ -254,6 +255,20 @@ fn slower_as_one_heap(seed: u64, canaries: u64) -> Figure {
     Figure::new(name, &seen, NO_GOAL)
 }
 
+/// Of what has no control arm; the classic judge is given the same hour of the day before.
+fn forecasts(seed: u64, canaries: u64) -> [Figure; 2] {
+    let harmless = format!("harmless, 12 forecasts from six days, autocorrelation {}", WIDE.rho);
+    let harmful = format!("+30 % of what is forecast from six days, autocorrelation {}", WIDE.rho);
+    [(harmless, METRICS_MAX, 0.0, FALSE_MOST), (harmful, 1, 0.3, NO_GOAL)].map(|(name, metrics, change, goal)| {
+        let seen = each(canaries, |canary| {
+            let mut chance = Chance::new(seed, &name, canary);
+            let judged: Vec<_> = (0..metrics).map(|_| foretold(change, &mut chance)).collect();
+            together(&judged)
+        });
+        Figure::new(name, &seen, goal)
+    })
+}
+
 /// 2,000 hosts, twelve gauges, an hour: all looks.
 fn speed(seed: u64) -> Figure {
     let fleet = Fleet {
@@ -376,6 +391,22 @@ fn gauge_settings() -> gauge::Settings {
         is_matched: true,
         budget: BUDGET,
     }
+}
+
+fn foretold(change: f64, chance: &mut Chance) -> Judged {
+    let (past, since) = world::of_all(WIDE.rho, change, chance);
+    let settings = forecast::Settings {
+        direction: Direction::Increase,
+        tolerance: 0.0,
+        margin: 0.25,
+        season: DAY,
+        intervals: Some(MINUTES),
+        budget: BUDGET,
+    };
+    let a_day_ago = past.len() - DAY;
+    let then = past[a_day_ago..a_day_ago + MINUTES].to_vec();
+    let verdict = forecast::judge(&past, &since, &settings);
+    (verdict, is_high(&(then, since)))
 }
 
 /// By the classic judge with the options that it has when nothing is said, but for the direction.

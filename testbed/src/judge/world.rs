@@ -2,7 +2,7 @@
 //! rho; what all hosts do at once moves both arms by 6 %, as much upon itself. Levels are logarithms, so nothing is
 //! negative. Deliberately plain: who doubts it changes a number here and sees what becomes of the figures.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, f64::consts::TAU};
 
 use echelon_judge::{
     case::Points,
@@ -31,6 +31,13 @@ const BUSY: f64 = 0.5;
 const BUSY_MOST: f64 = 0.8;
 /// By how much all hosts have more to do from the deploy on, where hosts queue.
 const MORE: f64 = 0.1;
+
+/// Minutes of a season.
+pub(super) const DAY: usize = 24 * 60;
+/// Of the past of what has no control arm.
+const PAST: usize = 6 * DAY;
+/// By how much a day rises and falls.
+const SWING: f64 = 0.4;
 
 /// How the canary hosts differ from the others before anything is done to them.
 #[derive(Debug, Clone, Copy)]
@@ -246,6 +253,21 @@ impl Latencies {
         let arm = |series| (0..MINUTES).map(|at| minute(series, at)).collect();
         (arm(&self.control), arm(&self.canary))
     }
+}
+
+/// A level of all hosts together that rises and falls each day, minute by minute: six days of it, and the hour from the
+/// deploy on, at any time of the day, in which the release changes it by `change`.
+pub(super) fn of_all(rho: f64, change: f64, chance: &mut Chance) -> (Points, Points) {
+    let together = chance.series(PAST + MINUTES, rho, TOGETHER);
+    let hour = chance.part();
+    let level = |(at, moved): (usize, &f64)| {
+        let phase = (at as f64 / DAY as f64 + hour) * TAU;
+        let change = if at < PAST { 0.0 } else { change.ln_1p() };
+        Some(1000.0 * (SWING * phase.sin() + moved + change).exp())
+    };
+    let mut past: Points = together.iter().enumerate().map(level).collect();
+    let since = past.split_off(PAST);
+    (past, since)
 }
 
 /// Events as an average a host, which is what the classic judge is given.

@@ -46,7 +46,8 @@ out comes, in the same order:
 A line that is no case gets one error with its number, the others are judged, and the exit code is 2.
 
 FILE is a table with a header: time (seconds, or RFC 3339), host, arm (control or canary), and a column a metric. What is
-before --deployed is the window before. --metric says how a column is judged, with the fields from above:
+before --deployed is the window before. --metric says how a column is judged, with the fields from above; a latency is judged
+by host, but with `above` or `buckets`:
 
   echelon judge try samples.csv --deployed 2026-11-21T14:00:00Z --metric cpu=gauge,tolerance=0.05 \\
       --metric errors=ratio,of=requests

@@ -125,6 +125,28 @@ fn two_that_went_to_the_same_hosts_at_once_are_tied_and_hours_apart_the_later_is
     );
 }
 
+/// Faults of before the touch weigh on the later one's votes, but most by far come right after it.
+#[test]
+fn of_two_on_the_same_hosts_the_one_that_most_faults_follow_is_named_though_some_were_there_before() {
+    let (one, other) = (rollout(0..60, START), rollout(0..60, START + 120 * MINUTE));
+    let mut faults = after(&other, 0..20, 5 * MINUTE);
+    faults.extend(
+        after(&other, 30..35, 0)
+            .into_iter()
+            .map(|(at, time)| (at, time - 9 * MINUTE)),
+    );
+    let said = blame(&seen(&[("r1", one.clone()), ("r2", other.clone())], &faults));
+    assert_eq!(
+        of(&said),
+        [("r1", Blame::Cleared), ("r2", Blame::Blamed)].into(),
+        "{said:?}"
+    );
+    let even = after(&other, 0..4, 5 * MINUTE).into_iter().chain(faults[20..].to_vec());
+    let even: Vec<_> = even.chain(after(&one, 40..48, 5 * MINUTE)).collect();
+    let said = blame(&seen(&[("r1", one), ("r2", other)], &even));
+    assert_ne!(of(&said)["r2"], Blame::Blamed, "as many before as after: {said:?}");
+}
+
 #[test]
 fn a_single_fault_and_a_rollout_that_has_touched_every_host_are_not_told() {
     let bad = rollout(0..2, START);

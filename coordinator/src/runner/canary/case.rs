@@ -8,7 +8,7 @@
 //! | ratio | each host's bad and all, put together over the arm; a host with traffic of which no bad is told has none, as long as the query tells of any host |
 //! | latency | each host's own, before and since |
 //! | guard | the mean of the canary |
-//! | forecast | the mean of the canary hosts that told both then and now |
+//! | forecast | the series of all hosts, or the mean of the canary hosts that told both then and now |
 //! | kayenta | the mean of each arm |
 
 mod classic;

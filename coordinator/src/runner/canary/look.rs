@@ -94,6 +94,7 @@ async fn ask(sources: &Sources, of: &Comparison, metric: &Metric, window: Window
         label: of.canary.label.clone(),
         window,
         fold: fold(&metric.kind),
+        is_of_all: matches!(metric.kind, MetricKind::Forecast { .. }),
     };
     let since = sources.ask(&question(&metric.query, window)).await?;
     let (mut past, mut all) = (None, None);

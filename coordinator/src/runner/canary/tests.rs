@@ -68,7 +68,7 @@ fn comparison(metrics: &str) -> Comparison {
 }
 
 /// A source in which a metric of `new` hosts is so many times that of `old` ones, told by its query: `cpu:1.2`. Every
-/// host differs and no two samples are the same. `none`: no series.
+/// host differs and no two samples are the same. `none`: no series. `site`: one series, of all hosts at once.
 async fn source() -> (Sources, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -125,6 +125,10 @@ fn told(request: &str) -> String {
                 r#"{{"metric":{{"instance":"{arm}{host}"}},"values":[{values}]}}"#
             ));
         }
+    }
+    if what == "site" {
+        series.truncate(1);
+        series[0] = series[0].replace(r#""instance":"new0""#, "");
     }
     let result = series.join(",");
     format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#)
@@ -204,8 +208,12 @@ async fn a_forecast_holds_the_canary_against_its_own_past_and_leaves_the_time_be
     assert_eq!(look.says, Says::Fail, "{}", look.evidence);
     let Looked { look, .. } = looked(&orders("cpu:1")).await;
     assert_eq!(look.says, Says::Pass, "{}", look.evidence);
-    let Looked { look, .. } = looked(&orders("none")).await;
-    assert_eq!(look.says, Says::NoData, "{}", look.evidence);
+    for (query, says) in [("site:1.5", Says::Fail), ("site:1", Says::Pass), ("none", Says::NoData)] {
+        let Looked { look, .. } = looked(&orders(query)).await;
+        assert_eq!(look.says, says, "{query}: {}", look.evidence);
+    }
+    let Looked { look, .. } = looked("cpu: { kind: gauge, query: \"site:1\" }").await;
+    assert!(look.evidence.contains("no label `instance`"), "{}", look.evidence);
     // The wave opened 30 samples before its window: four seasons of seven, and two more.
     let seasonal = "orders: { kind: forecast, query: \"cpu:1\", past: 200s, season: 7s }";
     let Looked { kept, .. } = looked(seasonal).await;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::{
-    Question, Samples,
+    ALL, Question, Samples,
     bounds::{self, cut},
     interval::Intervals,
 };
@@ -62,6 +62,9 @@ fn host(mut series: Series<'_>, question: &Question) -> Result<String, String> {
     let label = question.label.as_str();
     if label == TARGET {
         return Ok(series.target);
+    }
+    if question.is_of_all && !series.tags.contains_key(label) {
+        return Ok(ALL.to_owned());
     }
     series.tags.remove(label).ok_or_else(|| {
         let tags: Vec<_> = series.tags.keys().take(5).map(String::as_str).collect();

@@ -10,7 +10,7 @@ use serde::{
 };
 
 use super::super::{
-    Samples, Window,
+    ALL, Question, Samples,
     bounds::{self, cut},
 };
 
@@ -45,7 +45,8 @@ struct Sample(f64, #[serde(deserialize_with = "number")] f64);
 ///
 /// # Errors
 /// What is wrong with it, for people.
-pub(super) fn read(body: &[u8], label: &Label, window: Window) -> Result<Samples, String> {
+pub(super) fn read(body: &[u8], question: &Question) -> Result<Samples, String> {
+    let (label, window) = (&question.label, question.window);
     let answer: Answer =
         serde_json::from_slice(body).map_err(|error| format!("its answer is not that of a range query: {error}"))?;
     let Some(data) = answer.data.filter(|_| answer.status == "success") else {
@@ -61,17 +62,10 @@ pub(super) fn read(body: &[u8], label: &Label, window: Window) -> Result<Samples
     }
     let mut samples = Samples::new();
     for mut series in data.result {
-        let Some(host) = series.metric.remove(label.as_str()) else {
-            let labels: Vec<_> = series.metric.into_keys().take(5).collect();
-            let there = if labels.is_empty() {
-                "it has none".to_owned()
-            } else {
-                format!("it has {}", labels.join(", "))
-            };
-            return Err(format!(
-                "a series has no label `{label}` ({}): let the query keep it, as sum by ({label}) (...) does",
-                cut(&there)
-            ));
+        let host = match series.metric.remove(label.as_str()) {
+            Some(host) => host,
+            None if question.is_of_all => ALL.to_owned(),
+            None => return Err(unlabelled(series, label)),
         };
         let mut points = vec![None; window.count];
         for Sample(seconds, value) in series.values {
@@ -82,12 +76,25 @@ pub(super) fn read(body: &[u8], label: &Label, window: Window) -> Result<Samples
         }
         if samples.insert(host.clone(), points).is_some() {
             return Err(format!(
-                "more than one series has {label}={:?}: put them together, as sum by ({label}) (...) does",
+                "more than one series has {label}={:?}: put them together, as sum by ({label}) (...) does, or sum(...) over all hosts",
                 cut(&host)
             ));
         }
     }
     Ok(samples)
+}
+
+fn unlabelled(series: Series, label: &Label) -> String {
+    let labels: Vec<_> = series.metric.into_keys().take(5).collect();
+    let there = if labels.is_empty() {
+        "it has none".to_owned()
+    } else {
+        format!("it has {}", labels.join(", "))
+    };
+    format!(
+        "a series has no label `{label}` ({}): let the query keep it, as sum by ({label}) (...) does",
+        cut(&there)
+    )
 }
 
 /// What an error's body says, where it is one of Prometheus.

@@ -28,6 +28,7 @@ fn asked(query: &str, label: &str, first: Time) -> Question {
             count: 6,
         },
         fold: Fold::Mean,
+        is_of_all: false,
     }
 }
 

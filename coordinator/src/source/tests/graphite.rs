@@ -70,6 +70,22 @@ async fn each_hosts_values_stand_where_their_time_ends() {
     assert!(server.asked.try_recv().is_err(), "one request");
 }
 
+/// `alias(sumSeries(...), "")`, or a sum of tagged series that share no host.
+#[tokio::test]
+async fn one_series_may_be_of_all_hosts_where_that_is_asked_for() {
+    let says =
+        r#"[{"target":"","tags":{"name":"orders"},"datapoints":[[4,1699999920],[5,1699999980],[6,1700000040]]}]"#;
+    for label in ["target", "host"] {
+        let question = Question {
+            is_of_all: true,
+            ..asked(label)
+        };
+        let samples = answered(says, &question).await.unwrap();
+        assert_eq!(samples[ALL], [Some(4.0), Some(5.0), Some(6.0)], "{label}");
+    }
+    assert!(answered(says, &asked("host")).await.is_err());
+}
+
 #[tokio::test]
 async fn a_finer_and_a_coarser_resolution_are_brought_to_the_steps_and_nothing_is_made_up() {
     let points = |began: u64, step: u64, values: &[&str]| {

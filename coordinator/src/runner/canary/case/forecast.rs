@@ -1,5 +1,5 @@
-//! The past of a canary and its present, as one series each: the mean of the canary hosts that told both then and now, so
-//! that who joined or left in between moves nothing. Between the end of the past and the first point lie the rolling of the
+//! The past of a canary and its present, as one series each: that of all hosts at once, where the query gives one; else the
+//! mean of the canary hosts that told both then and now, so that who joined or left in between moves nothing. Between the end of the past and the first point lie the rolling of the
 //! wave and its warm-up: so many points are not known, or the season would be told at the wrong time of the day.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use echelon_proto::Span;
 use serde_json::{Value, json};
 
 use super::{Had, TELLING, planned, point};
-use crate::source::Samples;
+use crate::source::{ALL, Samples};
 
 pub(super) fn put(comparison: &Comparison, season: Span, had: Had<'_>, put: &mut impl FnMut(&str, Value)) {
     let nothing = Samples::new();
@@ -18,8 +18,13 @@ pub(super) fn put(comparison: &Comparison, season: Span, had: Had<'_>, put: &mut
         let points = samples.get(host);
         points.is_some_and(|points| points.iter().any(Option::is_some))
     };
-    let hosts = comparison.treated.keys().map(String::as_str);
-    let hosts: BTreeSet<&str> = hosts
+    let is_of_all = past.contains_key(ALL) || had.since.contains_key(ALL);
+    let hosts: BTreeSet<&str> = match is_of_all {
+        true => BTreeSet::from([ALL]),
+        false => comparison.treated.keys().map(String::as_str).collect(),
+    };
+    let hosts = hosts
+        .into_iter()
         .filter(|host| tells(past, host) && tells(had.since, host))
         .collect();
     let every = comparison.canary.every.0.max(1);
