@@ -97,8 +97,7 @@ impl<'a> Account<'a> {
     #[must_use]
     pub fn open(out: &BTreeSet<HostId>, lane: &'a LanePlan) -> Self {
         let balance = |pool: &PoolPlan| {
-            // A pool's hosts stand in the order of their names.
-            let of_pool = out.iter().filter(|host| pool.hosts.binary_search(host).is_ok());
+            let of_pool = out.iter().filter(|host| pool.has(host));
             Balance {
                 out: u32::try_from(of_pool.count()).unwrap_or(u32::MAX),
                 max: pool.max_unavailable,

@@ -19,9 +19,9 @@ use echelon_proto::Span;
 
 use crate::{
     host::Host,
+    muster::Muster,
     rollout::{Rollout, Run},
     site,
-    state::State,
 };
 
 /// How long after an answer that changes nothing an invariant is asked again.
@@ -30,7 +30,7 @@ pub(crate) const ASK_AGAIN: Span = Span::secs(5);
 const BACK_OFF_MAX: Span = Span::secs(60);
 
 /// Why the host may not leave service, with the values that say so; `None`: it may.
-pub(crate) fn broken(state: &State, rollout: &Rollout, run: &Run, host: &Host) -> Option<String> {
+pub(crate) fn broken(muster: &Muster, rollout: &Rollout, run: &Run, host: &Host) -> Option<String> {
     let mut asked = rollout
         .playbook
         .invariants
@@ -41,7 +41,7 @@ pub(crate) fn broken(state: &State, rollout: &Rollout, run: &Run, host: &Host) -
         })
         .peekable();
     asked.peek()?;
-    let Some(site) = site::in_pool(state, rollout, run, host) else {
+    let Some(site) = site::in_pool(muster, rollout, run, host) else {
         return Some(format!("its pool {} is not in the plan", host.pool));
     };
     let values = || match (&site.pool, &site.rollout) {

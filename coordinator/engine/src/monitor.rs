@@ -28,7 +28,7 @@ const PREFIX: &str = "monitor/";
 pub(crate) fn watch(state: &State, host: &HostId, app: &App) -> Option<Watch> {
     let host = state.hosts.get(host)?;
     let standing = host.standings.get(app)?;
-    if is_worked_on(state, host, app) {
+    if state.is_worked_on(host, app) {
         return None;
     }
     let asked = |playbook: &Playbook| ask(state, host, app, standing, playbook);
@@ -40,11 +40,6 @@ pub(crate) fn watch(state: &State, host: &HostId, app: &App) -> Option<Watch> {
         Some(rollout) => asked(&rollout.playbook),
         None => asked(&Wishes::of(state, app).on(host)?.goal.playbook),
     }
-}
-
-fn is_worked_on(state: &State, host: &Host, app: &App) -> bool {
-    let by = host.busy.as_ref().and_then(|busy| state.rollouts.get(&busy.rollout));
-    by.is_some_and(|rollout| rollout.app == *app)
 }
 
 fn ask(state: &State, host: &Host, app: &App, standing: &Standing, playbook: &Playbook) -> Option<Watch> {

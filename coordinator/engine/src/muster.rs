@@ -23,6 +23,8 @@ pub(crate) struct Muster {
     pub away: BTreeSet<HostId>,
     /// Hosts that are out of service, as capacity counts them.
     pub out: BTreeSet<HostId>,
+    /// The same, and those on which nothing is.
+    pub idle: BTreeSet<HostId>,
     /// Of rollouts that have begun and are not over.
     rollouts: BTreeMap<RolloutId, Ranks>,
 }
@@ -44,6 +46,10 @@ pub(crate) struct Rank {
     pub active: BTreeSet<Seat>,
     /// A phase runs, or another try waits for its time.
     pub timed: BTreeSet<Seat>,
+    /// A phase did not end in time, and waits for a person.
+    pub late: BTreeSet<Seat>,
+    /// Arrived.
+    pub done: BTreeSet<Seat>,
     /// Failed for good.
     pub failed: BTreeSet<Seat>,
 }
@@ -92,6 +98,7 @@ impl Muster {
             }
             Record::RolloutStarted { rollout, .. }
             | Record::RolloutForgotten { rollout }
+            | Record::RolloutResumed { rollout, .. }
             | Record::RollbackBegan { rollout, .. } => self.recount(state, rollout),
             Record::PhaseStarted { rollout, host, .. }
             | Record::PhaseEnded { rollout, host, .. }
@@ -108,7 +115,6 @@ impl Muster {
             | Record::RolloutCreated { .. }
             | Record::RolloutQueued { .. }
             | Record::RolloutHeld { .. }
-            | Record::RolloutResumed { .. }
             | Record::ActServed { .. }
             | Record::AbortBegan { .. }
             | Record::WaveOpened { .. }
@@ -133,7 +139,7 @@ impl Muster {
 
     fn recount(&mut self, state: &State, id: &RolloutId) {
         match state.rollouts.get(id).filter(|rollout| rollout.status.has_begun()) {
-            Some(rollout) => drop(self.rollouts.insert(id.clone(), Ranks::of(rollout))),
+            Some(rollout) => drop(self.rollouts.insert(id.clone(), Ranks::count(rollout))),
             None => drop(self.rollouts.remove(id)),
         }
     }
@@ -142,6 +148,7 @@ impl Muster {
         let Some(host) = state.hosts.get(id) else { return };
         keep(&mut self.away, id, !host.is_attached());
         keep(&mut self.out, id, is_out(host));
+        keep(&mut self.idle, id, !host.in_service());
     }
 
     fn look(&mut self, state: &State, rollout: &RolloutId, host: &HostId) {
@@ -161,7 +168,7 @@ fn keep<T: Ord + Clone>(set: &mut BTreeSet<T>, item: &T, belongs: bool) {
 }
 
 impl Ranks {
-    fn of(rollout: &Rollout) -> Self {
+    fn count(rollout: &Rollout) -> Self {
         let mut ranks = Self::default();
         for (lane, planned) in rollout.plan.lanes.iter().enumerate() {
             ranks.lanes.push(Rank::default());
@@ -189,6 +196,8 @@ impl Ranks {
             (&mut rank.fresh, run.settled.is_none() && !run.is_active()),
             (&mut rank.active, run.is_active()),
             (&mut rank.timed, run.current.is_some() || run.not_before.is_some()),
+            (&mut rank.late, run.timed_out.is_some()),
+            (&mut rank.done, run.settled == Some(Settled::Done)),
             (&mut rank.failed, run.settled == Some(Settled::Failed)),
         ] {
             keep(set, &seat, belongs);
@@ -197,11 +206,22 @@ impl Ranks {
 
     /// Hosts for which a time will come.
     pub(crate) fn timed<'a>(&'a self, rollout: &'a Rollout) -> impl Iterator<Item = (&'a HostId, &'a Run)> {
-        self.lanes.iter().enumerate().flat_map(move |(lane, rank)| {
-            let hosts = rank
-                .timed
-                .iter()
-                .filter_map(move |seat| rollout.plan.seated(lane, *seat));
+        self.of(rollout, |rank| &rank.timed)
+    }
+
+    /// Hosts that wait for a person because a phase did not end in time.
+    pub(crate) fn late<'a>(&'a self, rollout: &'a Rollout) -> impl Iterator<Item = (&'a HostId, &'a Run)> {
+        self.of(rollout, |rank| &rank.late)
+    }
+
+    fn of<'a>(
+        &'a self,
+        rollout: &'a Rollout,
+        which: impl Fn(&'a Rank) -> &'a BTreeSet<Seat>,
+    ) -> impl Iterator<Item = (&'a HostId, &'a Run)> {
+        let lanes = self.lanes.iter().map(which).enumerate();
+        lanes.flat_map(move |(lane, seats)| {
+            let hosts = seats.iter().filter_map(move |seat| rollout.plan.seated(lane, *seat));
             hosts.filter_map(|host| Some((host, rollout.runs.get(host)?)))
         })
     }

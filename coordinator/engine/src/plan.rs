@@ -193,3 +193,11 @@ pub struct PoolPlan {
     /// So many of them may be out of service.
     pub max_unavailable: u32,
 }
+
+impl PoolPlan {
+    /// Whether the host is one of its hosts.
+    #[must_use]
+    pub fn has(&self, host: &HostId) -> bool {
+        self.hosts.binary_search(host).is_ok()
+    }
+}

@@ -1,16 +1,17 @@
 //! Where a host stands in a rollout, as conditions see it: `when` of a phase, and invariants. Deliberately no policy: what
 //! follows from an answer is said where it is asked.
 
+use std::collections::BTreeSet;
+
 use echelon_condition::{Condition, Host as HostFacts, Lane, Pool, Release, Rollout as Counts, Site, Unknown, Wave};
 use echelon_playbooks::model::Phase;
-use echelon_proto::{App, OperationName, ReleaseName, WaveName};
+use echelon_proto::{App, HostId, OperationName, ReleaseName, WaveName};
 
 use crate::{
-    capacity::out_of_service,
     host::Host,
+    muster::{Muster, Rank},
     plan::PoolPlan,
-    rollout::{Rollout, Run, Settled},
-    state::State,
+    rollout::{Rollout, Run},
 };
 
 /// What a rollout is about.
@@ -60,37 +61,36 @@ pub(crate) fn of_run<'a>(rollout: &'a Rollout, run: &Run, host: &'a Host) -> Opt
 }
 
 /// The same, and how the host's pool and the rollout stand.
-pub(crate) fn in_pool<'a>(state: &State, rollout: &'a Rollout, run: &Run, host: &'a Host) -> Option<Site<'a>> {
+pub(crate) fn in_pool<'a>(muster: &Muster, rollout: &'a Rollout, run: &Run, host: &'a Host) -> Option<Site<'a>> {
     let planned = rollout.plan.lanes.get(run.lane)?;
     let pool = planned.capacity.iter().find(|pool| pool.pool == host.pool)?;
     Some(Site {
-        pool: Some(pool_counts(state, pool)),
-        rollout: Some(rollout_counts(rollout)),
+        pool: Some(pool_counts(muster, pool)),
+        rollout: Some(rollout_counts(muster, rollout)),
         ..of_run(rollout, run, host)?
     })
 }
 
-fn pool_counts<'a>(state: &State, pool: &'a PoolPlan) -> Pool<'a> {
-    let serving = pool
-        .hosts
-        .iter()
-        .filter(|id| state.hosts.get(*id).is_some_and(Host::in_service));
+/// Of those that are not in service: in a fleet that stands they are few.
+fn pool_counts<'a>(muster: &Muster, pool: &'a PoolPlan) -> Pool<'a> {
+    let of_pool = |hosts: &BTreeSet<HostId>| hosts.iter().filter(|host| pool.has(host)).count();
     Pool {
         name: pool.pool.as_str(),
         hosts: count(pool.hosts.len()),
-        in_service: count(serving.count()),
-        out_of_service: count(out_of_service(state, pool).count()),
+        in_service: count(pool.hosts.len() - of_pool(&muster.idle)),
+        out_of_service: count(of_pool(&muster.out)),
         max_unavailable: pool.max_unavailable,
     }
 }
 
-fn rollout_counts(rollout: &Rollout) -> Counts {
-    let with = |settled| rollout.runs.values().filter(|run| run.settled == Some(settled)).count();
+fn rollout_counts(muster: &Muster, rollout: &Rollout) -> Counts {
+    let lanes = muster.ranks(&rollout.id).map_or(&[][..], |ranks| &ranks.lanes);
+    let with = |hosts: fn(&Rank) -> usize| count(lanes.iter().map(hosts).sum());
     Counts {
         hosts: count(rollout.runs.size()),
-        done: count(with(Settled::Done)),
-        failed: count(with(Settled::Failed)),
-        in_progress: count(rollout.runs.values().filter(|run| run.is_active()).count()),
+        done: with(|rank| rank.done.len()),
+        failed: with(|rank| rank.failed.len()),
+        in_progress: with(|rank| rank.active.len()),
     }
 }
 

@@ -102,6 +102,13 @@ impl State {
         self.active.values().filter_map(|id| self.rollouts.get(id))
     }
 
+    /// Whether a phase of this app runs on the host, as far as is known.
+    #[must_use]
+    pub fn is_worked_on(&self, host: &Host, app: &App) -> bool {
+        let by = host.busy.as_ref().and_then(|busy| self.rollouts.get(&busy.rollout));
+        by.is_some_and(|rollout| rollout.app == *app)
+    }
+
     /// The rollout of the app that has begun and has no outcome yet.
     #[must_use]
     pub fn running(&self, app: &App) -> Option<&Rollout> {

@@ -5,6 +5,7 @@ use echelon_proto::{HostId, RolloutId};
 use super::{Turn, traveller::Traveller};
 use crate::{
     capacity::Account,
+    muster::Seat,
     record::Record,
     rollback::{self, Move, Stride},
     rollout::{Direction, LaneEnd, Rollout, Run, Settled},
@@ -22,16 +23,13 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
         .rollback
         .keep_max_unavailable
         .then(|| Account::open(&turn.engine.muster.out, planned));
-    let order = order(rollout, lane);
-    let run = |turn: &Turn<'_>, host: &HostId| turn.rollout(id).and_then(|rollout| rollout.runs.get(host).cloned());
-    let moving = |run: &Run| run.settled.is_none() && (run.back_begun || run.current.is_some());
-    let mut active = order
-        .iter()
-        .filter(|host| run(turn, host).is_some_and(|run| moving(&run)))
-        .count();
+    let order = order(turn, rollout, lane);
+    let run = |turn: &Turn<'_>, host: &HostId| turn.rollout(id)?.runs.get(host).map(Place::of);
+    let moving = |turn: &Turn<'_>, host: &HostId| run(turn, host).is_some_and(|run| run.is_moving);
+    let mut active = order.iter().filter(|host| moving(turn, host)).count();
     for host in &order {
         let Some(before) = run(turn, host) else { continue };
-        if before.settled.is_some() || before.current.is_some() || (active >= max_parallel && !moving(&before)) {
+        if before.is_busy || (active >= max_parallel && !before.is_moving) {
             continue;
         }
         while let Some(record) = next(turn, id, host, account.as_mut()) {
@@ -41,12 +39,10 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
                 break;
             }
         }
-        let is_moving = run(turn, host).is_some_and(|run| moving(&run));
-        active = active + usize::from(is_moving) - usize::from(moving(&before));
+        active = active + usize::from(moving(turn, host)) - usize::from(before.is_moving);
     }
     let Some(rollout) = turn.rollout(id) else { return };
-    let back = |host: &HostId| rollout.runs.get(host).is_none_or(|run| run.settled.is_some());
-    if order.iter().all(back) {
+    if at_it(turn, id, lane).next().is_none() {
         let datacenter = rollout.lanes[lane].datacenter.clone();
         turn.emit(Record::LaneEnded {
             rollout: id.clone(),
@@ -56,12 +52,38 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId, lane: usize) {
     }
 }
 
-/// Touched hosts of the lane, the newest first.
-fn order(rollout: &Rollout, lane: usize) -> Vec<HostId> {
-    let touched = |(host, run): (&HostId, &Run)| Some((run.touched.as_ref()?.number, host.clone()));
-    let mut order: Vec<_> = rollout.lane_runs(lane).filter_map(touched).collect();
-    order.sort();
-    order.into_iter().rev().map(|(_, host)| host).collect()
+/// What a pass asks of a host that has yet to come back.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// A phase runs on it, or it is back.
+    is_busy: bool,
+    /// It has one of the places of those that go back at once.
+    is_moving: bool,
+}
+
+impl Place {
+    fn of(run: &Run) -> Self {
+        let (is_back, runs) = (run.settled.is_some(), run.current.is_some());
+        Self {
+            is_busy: is_back || runs,
+            is_moving: !is_back && (run.back_begun || runs),
+        }
+    }
+}
+
+/// Touched hosts of the lane that are not back.
+fn at_it<'a>(turn: &'a Turn<'_>, id: &RolloutId, lane: usize) -> impl Iterator<Item = Seat> + 'a {
+    let rank = turn.engine.muster.rank(id, lane).into_iter();
+    rank.flat_map(|rank| rank.active.iter().copied())
+}
+
+/// The same, the newest first.
+fn order(turn: &Turn<'_>, rollout: &Rollout, lane: usize) -> Vec<HostId> {
+    let hosts = at_it(turn, &rollout.id, lane).filter_map(|seat| rollout.plan.seated(lane, seat));
+    let touched = hosts.filter_map(|host| Some((rollout.runs.get(host)?.touched.as_ref()?.number, host)));
+    let mut order: Vec<_> = touched.collect();
+    order.sort_unstable();
+    order.into_iter().rev().map(|(_, host)| host.clone()).collect()
 }
 
 fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: Option<&mut Account<'_>>) -> Option<Record> {

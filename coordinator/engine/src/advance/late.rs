@@ -1,6 +1,8 @@
 //! Phases that did not end in time and whose rule is to hold: the rollout holds for a person, who has them tried again
 //! (`resume`), leaves their hosts out (`skip`), or goes back.
 
+use std::collections::BTreeMap;
+
 use echelon_proto::RolloutId;
 
 use super::Turn;
@@ -14,8 +16,11 @@ pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId) {
     let Some(rollout) = turn.rollout(id).filter(|rollout| rollout.hold.is_none()) else {
         return;
     };
-    let late = rollout.runs.iter().filter(|(_, run)| moves(rollout, run));
+    let late = turn.engine.muster.ranks(id).into_iter();
+    let late = late.flat_map(|ranks| ranks.late(rollout));
+    let late: BTreeMap<_, _> = late.filter(|(_, run)| moves(rollout, run)).collect();
     let mut late: Vec<_> = late
+        .into_iter()
         .filter_map(|(host, run)| Some(format!("{} on {host}", run.timed_out.as_ref()?)))
         .collect();
     if late.is_empty() {

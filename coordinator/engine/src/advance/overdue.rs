@@ -10,14 +10,14 @@ use crate::{
     engine::Engine,
     event::{PhaseResult, Report},
     record::Record,
-    rollout::Run,
+    rollout::{Rollout, Run},
 };
 
 pub(super) fn pass(turn: &mut Turn<'_>, id: &RolloutId) {
     let Some(rollout) = turn.rollout(id) else { return };
     let ranks = turn.engine.muster.ranks(id).into_iter();
     let late = ranks.flat_map(|ranks| ranks.timed(rollout)).filter(|(host, run)| {
-        run.current.is_some() && deadline(turn.engine, id, host, run).is_some_and(|deadline| deadline <= turn.now)
+        run.current.is_some() && deadline(turn.engine, rollout, host, run).is_some_and(|deadline| deadline <= turn.now)
     });
     let late: Vec<HostId> = late.map(|(host, _)| host.clone()).collect();
     for host in late {
@@ -58,9 +58,9 @@ fn lost(turn: &Turn<'_>, id: &RolloutId, host: &HostId) -> Vec<Record> {
 }
 
 /// When the report of the phase in flight is overdue.
-pub(super) fn deadline(engine: &Engine, id: &RolloutId, host: &HostId, run: &Run) -> Option<Time> {
+pub(super) fn deadline(engine: &Engine, rollout: &Rollout, host: &HostId, run: &Run) -> Option<Time> {
     let current = run.current.as_ref()?;
-    let phase = engine.state.rollouts.get(id)?.playbook.machine.phase(&current.phase)?;
+    let phase = rollout.playbook.machine.phase(&current.phase)?;
     let patience = phase.timeout + engine.config.report_slack;
     let host = engine.state.hosts.get(host)?;
     let by_phase = current.started.max(host.since) + patience;

@@ -9,16 +9,16 @@ use crate::{
     capacity::Account,
     host::{Host, Standing},
     invariant,
+    muster::Muster,
     record::Record,
     rollback::Stride,
     rollout::{Note, Rollout, Run, Settled},
     site,
-    state::State,
 };
 
 /// The host, and all that its next step rests on.
 pub(super) struct Traveller<'a> {
-    state: &'a State,
+    muster: &'a Muster,
     now: Time,
     lost_after: Span,
     id: &'a RolloutId,
@@ -36,7 +36,7 @@ impl<'a> Traveller<'a> {
         let rollout = turn.rollout(id)?;
         let known = turn.state().hosts.get(host)?;
         Some(Self {
-            state: turn.state(),
+            muster: &turn.engine.muster,
             now: turn.now,
             lost_after: turn.engine.config.unreachable_after,
             id,
@@ -81,7 +81,7 @@ impl<'a> Traveller<'a> {
             account.begins(self.known);
             return true;
         }
-        let broken = || invariant::broken(self.state, self.rollout, self.run, self.known).is_some();
+        let broken = || invariant::broken(self.muster, self.rollout, self.run, self.known).is_some();
         account.allows(self.known) && !(invariants && broken()) && account.take(self.known).is_ok()
     }
 

@@ -33,7 +33,7 @@ fn next(engine: &Engine, rollout: &Rollout) -> Option<Time> {
         Status::Running => {
             let timed = engine.muster.ranks(&rollout.id).into_iter();
             let timed = timed.flat_map(|ranks| ranks.timed(rollout));
-            let timed = timed.flat_map(|(host, run)| [overdue::deadline(engine, &rollout.id, host, run), again(run)]);
+            let timed = timed.flat_map(|(host, run)| [overdue::deadline(engine, rollout, host, run), again(run)]);
             let away = engine.muster.away.iter();
             let away = away.filter_map(|host| lost_at(engine, rollout, host, rollout.runs.get(host)?));
             let lanes = (0..rollout.lanes.len()).flat_map(|lane| lane_wakes(engine, rollout, lane));

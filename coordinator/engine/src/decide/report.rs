@@ -94,7 +94,10 @@ fn late(engine: &Engine, rollout: &Rollout, run: &Run, report: &Report) -> Vec<R
         .failure
         .as_ref()
         .is_some_and(|failure| failure.result == PhaseResult::Lost && failure.attempt == fence.attempt);
-    let known = engine.state().hosts.get(&fence.host).filter(|host| host.busy.is_none());
+    let state = engine.state();
+    // What runs there for another app says nothing of this one.
+    let known = state.hosts.get(&fence.host);
+    let known = known.filter(|host| !state.is_worked_on(host, &rollout.app));
     let (true, Some(host), Some(said)) = (was_lost && run.attempts == fence.attempt, known, &report.standing) else {
         return Vec::new();
     };

@@ -13,6 +13,7 @@ use crate::{
     gate::{Question, kind_name},
     host::Host,
     invariant,
+    muster::Muster,
     plan::HostPlan,
     rollout::{Current, HoldKind, LaneStage, Note, Rollout, Run, Settled, Status},
     state::State,
@@ -47,6 +48,7 @@ pub fn explain(state: &State, config: &Config, id: &RolloutId, now: Time) -> Vec
         state,
         config,
         rollout,
+        muster: Muster::of(state),
         now,
     };
     for lane in 0..rollout.lanes.len() {
@@ -120,6 +122,7 @@ struct Eye<'a> {
     state: &'a State,
     config: &'a Config,
     rollout: &'a Rollout,
+    muster: Muster,
     now: Time,
 }
 
@@ -287,7 +290,7 @@ impl Eye<'_> {
         }
         let floor = run.back.is_none() || self.rollout.playbook.rollback.keep_max_unavailable;
         let leaves = floor && known.in_service() && self.rollout.hold.is_none();
-        let broken = leaves.then(|| invariant::broken(self.state, self.rollout, run, known));
+        let broken = leaves.then(|| invariant::broken(&self.muster, self.rollout, run, known));
         broken.flatten().and_then(line)
     }
 

@@ -2,7 +2,8 @@
 
 use echelon_engine::{
     Event,
-    command::Command,
+    command::{Command, What},
+    effect::Order,
     event::{PhaseResult, Report},
 };
 use echelon_proto::Span;
@@ -25,8 +26,8 @@ fn stands(world: &World) -> (String, Option<String>) {
     )
 }
 
-#[test]
-fn a_host_is_believed_where_it_stands_when_what_was_called_lost_is_heard_of_after_all() {
+/// A world in which the first order of a host was called lost, and that order.
+fn lost() -> (World, Order) {
     let mut world = World::new();
     world.host("dc1", "a1");
     world.release("1.0");
@@ -40,6 +41,35 @@ fn a_host_is_believed_where_it_stands_when_what_was_called_lost_is_heard_of_afte
         world.orders().iter().all(|other| other.fence != order.fence),
         "it is not called lost"
     );
+    (world, order)
+}
+
+/// Seed 60 at 8 hosts: the coordinator never asked again, for nothing of this app was owed.
+#[test]
+fn it_is_believed_though_another_apps_phase_runs_on_the_host_by_now() {
+    let (mut world, order) = lost();
+    world.release_of("api", "1.0");
+    let mut start = world.start("1.0", "holding");
+    if let What::Request(request) = &mut start.what {
+        request.app = name("api");
+    }
+    world.command("alice", Command::StartRollout(start)).unwrap();
+    let other = world.orders().first().cloned().unwrap();
+    assert_eq!(other.app.as_str(), "api");
+    world.report(&order, PhaseResult::Done, Some(0));
+    assert_eq!(stands(&world), ("installed".to_owned(), Some("1.0".to_owned())));
+    assert_eq!(
+        world.orders().first().map(|order| &order.fence),
+        Some(&other.fence),
+        "that goes on"
+    );
+    world.obey();
+    world.check_replay();
+}
+
+#[test]
+fn a_host_is_believed_where_it_stands_when_what_was_called_lost_is_heard_of_after_all() {
+    let (mut world, order) = lost();
     assert_eq!(stands(&world), ("absent".to_owned(), None));
     world.report(&order, PhaseResult::Done, Some(0));
     assert_eq!(stands(&world), ("installed".to_owned(), Some("1.0".to_owned())));
