@@ -2,6 +2,8 @@
 //! One record, replaced whole: written new, fsynced, renamed, folder fsynced, so a crash leaves the old or the new one and
 //! never a mixture. Deliberately no decisions: `machine` makes them.
 
+mod memory;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -14,6 +16,7 @@ use echelon_failpoint as failpoint;
 use echelon_proto::{App, Digest, Fence, Time};
 use serde::{Deserialize, Serialize};
 
+pub use self::memory::Disk;
 use crate::order::{Order, Report, Standing};
 
 /// The first word of a ledger file; the number is the layout's version.
@@ -90,13 +93,17 @@ pub enum Store {
     File(PathBuf),
     /// Nowhere: agents of the testbed's fleet, which die with their process.
     Memory,
+    /// On a made-up disk, which outlives the agent: the real-stack simulation.
+    Disk(Disk),
 }
 
 impl Store {
     /// Reads the ledger; an absent file is an empty ledger.
     pub fn load(&self) -> Result<Ledger, Error> {
-        let Self::File(path) = self else {
-            return Ok(Ledger::default());
+        let path = match self {
+            Self::File(path) => path,
+            Self::Memory => return Ok(Ledger::default()),
+            Self::Disk(disk) => return disk.load(),
         };
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -117,8 +124,10 @@ impl Store {
 
     /// Makes the ledger durable. On an error the old one stands.
     pub async fn save(&self, ledger: &Ledger) -> Result<(), Error> {
-        let Self::File(path) = self else {
-            return Ok(());
+        let path = match self {
+            Self::File(path) => path,
+            Self::Memory => return Ok(()),
+            Self::Disk(disk) => return disk.save(ledger).await,
         };
         let (path, text) = (path.clone(), encode(ledger));
         // A disk may take long; the session's other work must not wait on this thread.

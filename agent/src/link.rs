@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 pub use self::{
-    dial::{Coordinator, Error, dial},
+    dial::{Coordinator, Error, Network, Socket, dial},
     enroll::{EnrolError, join, ping, renew},
     wire::{order_in, report},
 };

@@ -12,6 +12,7 @@
 //! | [`Bounds::strangers_max`], [`Bounds::stranger`] | a connection without a certificate is for one `Join`, not for staying |
 
 mod connection;
+mod network;
 mod tls;
 
 use std::{
@@ -37,6 +38,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::{
     connection::{ConnectInfo, Connection},
+    network::{Listener, Socket},
     tls::{ClientCertificate, server_config},
 };
 use crate::pki::Peer;
@@ -88,6 +90,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// It is open, and cannot say at which address.
+    #[error("cannot learn at which address it listens: {0}")]
+    Nowhere(io::Error),
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
@@ -96,31 +101,28 @@ pub enum Error {
 /// Connections whose handshake is done, as tonic's `serve_with_incoming` takes them. Dropped, it stops to listen and
 /// breaks off handshakes; connections it gave away live on.
 #[derive(Debug)]
-pub struct Incoming {
-    ready: mpsc::Receiver<Connection>,
+pub struct Incoming<S = TcpStream> {
+    ready: mpsc::Receiver<Connection<S>>,
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
-impl Incoming {
-    /// Listens.
+impl<S: Socket> Incoming<S> {
+    /// Takes the connections of a listener.
     ///
     /// # Errors
-    /// [`Error::Bind`].
-    pub fn bind(address: SocketAddr, tls: Arc<ServerConfig>, bounds: Bounds) -> Result<Self, Error> {
-        Self::bind_with(address, tls, bounds, now)
+    /// [`Error::Nowhere`].
+    pub fn of<L: Listener<Socket = S>>(listener: L, tls: Arc<ServerConfig>, bounds: Bounds) -> Result<Self, Error> {
+        Self::with_clock(listener, tls, bounds, now)
     }
 
-    fn bind_with(
-        address: SocketAddr,
+    fn with_clock<L: Listener<Socket = S>>(
+        listener: L,
         tls: Arc<ServerConfig>,
         bounds: Bounds,
         clock: fn() -> Time,
     ) -> Result<Self, Error> {
-        let listener = listen(address).map_err(|source| Error::Bind { address, source })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| Error::Bind { address, source })?;
+        let address = listener.address().map_err(Error::Nowhere)?;
         // As many as can finish at once: who takes them is never far behind.
         let (sender, ready) = mpsc::channel(bounds.handshakes_max);
         let door = Arc::new(Door {
@@ -147,29 +149,37 @@ impl Incoming {
     }
 }
 
-impl Stream for Incoming {
-    type Item = io::Result<Connection>;
+impl<S> Stream for Incoming<S> {
+    type Item = io::Result<Connection<S>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.ready.poll_recv(context).map(|connection| connection.map(Ok))
     }
 }
 
-impl Drop for Incoming {
+impl<S> Drop for Incoming<S> {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
 /// What every handshake of one listener shares.
-struct Door {
+struct Door<S> {
     tls: TlsAcceptor,
     bounds: Bounds,
     clock: fn() -> Time,
     connections: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
-    ready: mpsc::Sender<Connection>,
+    ready: mpsc::Sender<Connection<S>>,
+}
+
+/// Listens at an address of this machine.
+///
+/// # Errors
+/// [`Error::Bind`].
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    listen(address).map_err(|source| Error::Bind { address, source })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -183,7 +193,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, door: Arc<Door>) {
+async fn accept<L: Listener>(listener: L, door: Arc<Door<L::Socket>>) {
     let mut wait = BACK_OFF[0];
     let mut failing = false;
     loop {
@@ -213,7 +223,7 @@ async fn accept(listener: TcpListener, door: Arc<Door>) {
     }
 }
 
-fn admit(door: &Arc<Door>, stream: TcpStream, remote: SocketAddr, place: OwnedSemaphorePermit) {
+fn admit<S: Socket>(door: &Arc<Door<S>>, stream: S, remote: SocketAddr, place: OwnedSemaphorePermit) {
     let Ok(counted) = door.connections.clone().try_acquire_owned() else {
         tracing::warn!(%remote, max = door.bounds.connections_max, "refused: too many connections");
         return;
@@ -234,14 +244,14 @@ fn admit(door: &Arc<Door>, stream: TcpStream, remote: SocketAddr, place: OwnedSe
     });
 }
 
-async fn greet(
-    door: &Door,
-    stream: TcpStream,
+async fn greet<S: Socket>(
+    door: &Door<S>,
+    stream: S,
     remote: SocketAddr,
     counted: OwnedSemaphorePermit,
-) -> Result<Connection, String> {
+) -> Result<Connection<S>, String> {
     // Orders and reports are small and must not wait for one another.
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    stream.send_at_once().map_err(|error| error.to_string())?;
     let stream = match door.tls.accept(stream).into_fallible().await {
         Ok(stream) => stream,
         Err((error, stream)) => {
@@ -270,7 +280,7 @@ async fn greet(
 
 /// Lets the peer read why it is refused. Closed at once, with what it has sent already still unread, the system would
 /// send a reset, and the alert on its way would be lost: the peer would see a network that failed.
-async fn part(mut stream: TcpStream) {
+async fn part<S: Socket>(mut stream: S) {
     let leaving = async {
         stream.shutdown().await?;
         // No more than its first words: they go nowhere.

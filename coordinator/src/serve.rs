@@ -3,6 +3,7 @@
 
 mod address;
 mod face;
+mod place;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,10 +18,10 @@ use crate::{
     balancer::Balancers,
     config::Config,
     decisions::{self, Decisions},
-    driver::{self, Driver, Inbox, Retention, Running, wall},
+    driver::{self, Driver, Ground, Inbox, Reader, Retention, Running, wall},
     journal::{self, Journal},
     link::{Hands, Link},
-    listen::{self, Bounds, ClientCertificate, Incoming, server_config},
+    listen::{self, Bounds, ClientCertificate, Incoming, Listener, Socket, server_config},
     output::{self, Output},
     pki::{self, Authority},
     runner::{
@@ -37,6 +38,7 @@ use crate::{
 };
 
 pub use address::Addresses;
+pub use place::{Machine, Place};
 
 /// How long streams may take to end once the process is to end.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -93,16 +95,36 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     ready: impl FnOnce(&Addresses),
 ) -> Result<(), Error> {
-    let house = House::open(&config).await?;
+    let data = config.data.clone();
+    let open = |addresses: &Addresses, _: &Reader| -> Result<(), Error> {
+        addresses.write(&data)?;
+        Ok(())
+    };
+    serve_at(&Machine, config, stop, open, ready).await
+}
+
+/// The same in another place than this machine. `open` hears where it listens and what can be read before anything is
+/// served; its error ends it.
+///
+/// # Errors
+/// As [`serve`], and what `open` gives.
+pub async fn serve_at<P: Place>(
+    place: &P,
+    config: Config,
+    stop: impl Future<Output = ()>,
+    open: impl FnOnce(&Addresses, &Reader) -> Result<(), Error>,
+    ready: impl FnOnce(&Addresses),
+) -> Result<(), Error> {
+    let house = House::open(place, &config).await?;
     let addresses = house.addresses();
-    addresses.write(&config.data)?;
+    open(&addresses, &house.running.reader)?;
     house.run(stop, || ready(&addresses)).await
 }
 
 /// Everything that is open.
-struct House {
-    agents: Incoming,
-    people: Incoming,
+struct House<S> {
+    agents: Incoming<S>,
+    people: Incoming<S>,
     inbox: Inbox,
     running: Running,
     sessions: Arc<Sessions>,
@@ -115,21 +137,24 @@ struct House {
     background: JoinSet<()>,
 }
 
-impl House {
+impl<S: Socket> House<S> {
     /// The journal's lock first: two coordinators on one folder must not touch anything of it.
-    async fn open(config: &Config) -> Result<Self, Error> {
+    async fn open<P>(place: &P, config: &Config) -> Result<Self, Error>
+    where
+        P: Place<Listener: Listener<Socket = S>>,
+    {
         let authority = Arc::new(Authority::open(&config.pki())?);
-        let journal = Journal::open(&config.journal())?;
+        let journal = place.journal(&config.journal())?;
         let outputs = Arc::new(Output::open(&config.output(), config.output_bytes_max)?);
         let decisions = Arc::new(Decisions::open(&config.decisions(), decisions::BYTES_MAX)?);
         // Open before the replay: agents that come back wait for it instead of backing off.
-        let listen = |address, client| -> Result<Incoming, Error> {
+        let listen = async |address, client| -> Result<Incoming<S>, Error> {
             let tls = server_config(authority.server(wall())?, authority.ca_der(), client)?;
-            Ok(Incoming::bind(address, tls, Bounds::default())?)
+            Ok(Incoming::of(place.listen(address).await?, tls, Bounds::default())?)
         };
-        let agents = listen(config.listen_agents, ClientCertificate::Optional)?;
-        let people = listen(config.listen_people, ClientCertificate::Required)?;
-        let driver = recover(config, journal).await?;
+        let agents = listen(config.listen_agents, ClientCertificate::Optional).await?;
+        let people = listen(config.listen_people, ClientCertificate::Required).await?;
+        let driver = recover(P::GROUND, config, journal).await?;
 
         let (inbox, letters) = Inbox::new();
         let sessions = Sessions::new(inbox.clone(), Duration::from_millis(config.heartbeat_ms.into()));
@@ -152,7 +177,7 @@ impl House {
             canaries.changed(&changes);
             balance.changed(changes);
         };
-        let running = driver::start(driver, engine_config(config), &inbox, letters, runners)
+        let running = driver::start(P::GROUND, driver, engine_config(config), &inbox, letters, runners)
             .map_err(|error| Error::Thread(error.to_string()))?;
         Ok(Self {
             agents,
@@ -220,14 +245,19 @@ impl House {
         faces.spawn(face::agents(link, agents, is_stopping.clone()));
         faces.spawn(face::people(control, people, is_stopping).await?);
         ready();
-        tokio::select! {
-            () = stop => tracing::info!("stopping"),
-            journal = &mut ended => return driver_ended(journal),
+        let broken = tokio::select! {
+            () = stop => None,
+            journal = &mut ended => Some(journal),
             Some(face) = faces.join_next() => return face_ended(face),
-        }
-        // Nobody listens any more when both faces have ended, and that is well.
+        };
+        tracing::info!("stopping");
+        // Nobody listens any more when both faces have ended, and that is well. Who waited for an answer when the journal
+        // broke was given one, and it has to get out.
         let _heard = stopping.send(true);
         end_streams(&sessions, &mut faces).await;
+        if let Some(journal) = broken {
+            return driver_ended(journal);
+        }
         inbox.stop().await;
         driver_ended(ended.await)
     }
@@ -242,14 +272,20 @@ fn engine_config(config: &Config) -> echelon_engine::Config {
     }
 }
 
-async fn recover(config: &Config, journal: Journal<echelon_engine::Entry>) -> Result<Driver, Error> {
+async fn recover(ground: Ground, config: &Config, journal: Journal<echelon_engine::Entry>) -> Result<Driver, Error> {
     let retention = Retention {
         snapshot_every: config.snapshot_every,
         history: config.keep_entries,
     };
     let engine = engine_config(config);
-    let opened = tokio::task::spawn_blocking(move || Driver::open(journal, engine, retention, wall())).await;
-    let driver = opened.map_err(|error| Error::Thread(error.to_string()))??;
+    let open = move || Driver::open(journal, engine, retention, wall());
+    let driver = match ground {
+        Ground::Threads => {
+            let opened = tokio::task::spawn_blocking(open).await;
+            opened.map_err(|error| Error::Thread(error.to_string()))??
+        }
+        Ground::Tasks => open()?,
+    };
     let state = driver.state();
     tracing::info!(
         term = state.term,

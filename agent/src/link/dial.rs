@@ -3,21 +3,60 @@
 
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time,
+};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// From SYN to the end of the TLS handshake: a coordinator that takes a whole fleet back at once answers slowly.
 const CONNECT_WITHIN: Duration = Duration::from_secs(8);
 
-/// Where a coordinator is and by which name its certificate knows it.
-#[derive(Debug, Clone)]
+/// Bytes to and from a coordinator.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
+
+/// What connections are made over: the kernel's TCP in the agent, a made-up network in the real-stack simulation.
+pub trait Network: Send + Sync {
+    /// Connects to `HOST:PORT`.
+    fn connect(&self, address: Arc<str>) -> BoxFuture<'static, io::Result<Box<dyn Socket>>>;
+}
+
+/// The kernel's.
+struct Tcp;
+
+impl Network for Tcp {
+    fn connect(&self, address: Arc<str>) -> BoxFuture<'static, io::Result<Box<dyn Socket>>> {
+        Box::pin(async move {
+            let tcp = TcpStream::connect(&*address).await?;
+            tcp.set_nodelay(true)?;
+            Ok(Box::new(tcp) as Box<dyn Socket>)
+        })
+    }
+}
+
+/// Where a coordinator is, by which name its certificate knows it, and over what it is reached.
+#[derive(Clone)]
 pub struct Coordinator {
     uri: Uri,
     address: Arc<str>,
     server_name: ServerName<'static>,
+    network: Arc<dyn Network>,
+}
+
+impl fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("address", &self.address)
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What can be wrong with a coordinator's address.
@@ -46,7 +85,14 @@ impl Coordinator {
             uri,
             address: authority.as_str().into(),
             server_name,
+            network: Arc::new(Tcp),
         })
+    }
+
+    /// The same, reached over another network.
+    #[must_use]
+    pub fn over(self, network: Arc<dyn Network>) -> Self {
+        Self { network, ..self }
     }
 }
 
@@ -66,15 +112,13 @@ pub struct Error {
 
 /// Connects. The returned channel is one connection: when it dies it stays dead.
 pub async fn dial(coordinator: &Coordinator, tls: Arc<rustls::ClientConfig>) -> Result<Channel, Error> {
-    let (address, name) = (coordinator.address.clone(), coordinator.server_name.clone());
+    let (network, address) = (coordinator.network.clone(), coordinator.address.clone());
+    let name = coordinator.server_name.clone();
     let connector = tower::service_fn(move |_: Uri| {
-        let (address, name, tls) = (address.clone(), name.clone(), TlsConnector::from(tls.clone()));
+        let socket = network.connect(address.clone());
+        let (name, tls) = (name.clone(), TlsConnector::from(tls.clone()));
         async move {
-            let connect = async {
-                let tcp = TcpStream::connect(&*address).await?;
-                tcp.set_nodelay(true)?;
-                tls.connect(name, tcp).await
-            };
+            let connect = async { tls.connect(name, socket.await?).await };
             let stream = time::timeout(CONNECT_WITHIN, connect).await;
             let stream = stream.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
             Ok::<_, io::Error>(TokioIo::new(stream))

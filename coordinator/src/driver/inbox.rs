@@ -94,9 +94,9 @@ impl Inbox {
         let _ended = self.0.send(Letter::Stop).await;
     }
 
-    /// Hands an encoded snapshot back, from a thread of its own.
-    pub(super) fn return_snapshot(&self, snapshot: Snapshot) {
+    /// Hands an encoded snapshot back.
+    pub(super) async fn return_snapshot(&self, snapshot: Snapshot) {
         // An error says that the driver has ended: the journal does without this snapshot.
-        let _ended = self.0.blocking_send(Letter::Snapshot(snapshot));
+        let _ended = self.0.send(Letter::Snapshot(snapshot)).await;
     }
 }

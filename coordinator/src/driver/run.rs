@@ -1,7 +1,9 @@
 //! The driver on its own thread: takes what waits, lets the body turn, hands on what follows. Here are the clock, the
-//! snapshot's thread and the published view; no policy.
+//! snapshot's thread and the published view; no policy. In the real-stack simulation, where a thread would be a second
+//! clock, the same loop is a task.
 
 use std::{
+    future::Future,
     io,
     sync::Arc,
     thread,
@@ -87,11 +89,22 @@ pub struct Running {
     pub ended: oneshot::Receiver<Result<(), journal::Error>>,
 }
 
-/// Starts the driver on a thread of its own. `runners` is called on that thread after each commit and must not block.
+/// Where what takes long runs: the driver, which waits for its disk, and the encoding of snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// On threads of their own: the process.
+    Threads,
+    /// As tasks of the runtime: the real-stack simulation, whose disk is memory and whose time stands still meanwhile.
+    Tasks,
+}
+
+/// Starts the driver. `runners` is called where the driver runs, after each commit, and must not block. To be called
+/// within the runtime.
 ///
 /// # Errors
 /// No thread could be had.
 pub fn start(
+    ground: Ground,
     driver: Driver,
     config: Config,
     inbox: &Inbox,
@@ -114,13 +127,30 @@ pub fn start(
         publish,
         clock,
         inbox: inbox.clone(),
-        runtime: Handle::current(),
+        ground,
     };
-    thread::Builder::new().name("driver".into()).spawn(move || {
+    let life = async move {
         // Nobody may be left to hear how it ended.
-        let _heard = end.send(body.run());
-    })?;
+        let _heard = end.send(body.run().await);
+    };
+    ground.settle("driver", life)?;
     Ok(Running { reader, term, ended })
+}
+
+impl Ground {
+    /// Lets this run by itself. To be called within the runtime.
+    fn settle(self, name: &str, life: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let runtime = Handle::current();
+        match self {
+            Self::Threads => drop(
+                thread::Builder::new()
+                    .name(name.into())
+                    .spawn(move || runtime.block_on(life))?,
+            ),
+            Self::Tasks => drop(runtime.spawn(life)),
+        }
+        Ok(())
+    }
 }
 
 fn published(driver: &Driver) -> Published {
@@ -138,16 +168,16 @@ struct Loop<R> {
     publish: watch::Sender<Arc<Published>>,
     clock: Clock,
     inbox: Inbox,
-    runtime: Handle,
+    ground: Ground,
 }
 
 impl<R: FnMut(Vec<Change>)> Loop<R> {
-    fn run(mut self) -> Result<(), journal::Error> {
+    async fn run(mut self) -> Result<(), journal::Error> {
         let mut letters = Vec::with_capacity(TURN_EVENTS_MAX);
         // The first turn is the one of the new term: what it owes goes out though nothing has happened yet.
         self.turn(Vec::new())?;
         loop {
-            self.wait(&mut letters);
+            self.wait(&mut letters).await;
             let mut events = Vec::with_capacity(letters.len());
             let mut stop = false;
             for letter in letters.drain(..) {
@@ -166,17 +196,15 @@ impl<R: FnMut(Vec<Change>)> Loop<R> {
     }
 
     /// Waits for letters, or until something is due by itself.
-    fn wait(&mut self, letters: &mut Vec<Letter>) {
+    async fn wait(&mut self, letters: &mut Vec<Letter>) {
         let due = self.driver.wake_at().map(|at| at.since(self.clock.now()).duration());
         let due = due.map(|due| due.min(LOOK_EVERY));
         let receive = self.letters.recv_many(letters, TURN_EVENTS_MAX);
-        self.runtime.block_on(async {
-            match due {
-                // Elapsed: nothing came, and the turn is for what is due, if it is.
-                Some(due) => drop(tokio::time::timeout(due, receive).await),
-                None => drop(receive.await),
-            }
-        });
+        match due {
+            // Elapsed: nothing came, and the turn is for what is due, if it is.
+            Some(due) => drop(tokio::time::timeout(due, receive).await),
+            None => drop(receive.await),
+        }
     }
 
     /// The answers come after the view they are to be read in, and the runners before them: who hears of an order
@@ -213,14 +241,12 @@ impl<R: FnMut(Vec<Change>)> Loop<R> {
         self.turn(events)
     }
 
-    /// Begins a snapshot when one is due. It is encoded on a thread of its own and comes back as a letter.
+    /// Begins a snapshot when one is due. It is encoded beside the driver and comes back as a letter.
     fn snapshot(&mut self) {
         let Some(due) = self.driver.snapshot_due() else { return };
         let inbox = self.inbox.clone();
-        let spawned = thread::Builder::new().name("snapshot".into()).spawn(move || {
-            inbox.return_snapshot(due.encode());
-        });
-        if let Err(error) = spawned {
+        let encoded = async move { inbox.return_snapshot(due.encode()).await };
+        if let Err(error) = self.ground.settle("snapshot", encoded) {
             tracing::warn!(%error, "no thread for a snapshot; it is tried again");
             self.driver.snapshot_failed();
         }

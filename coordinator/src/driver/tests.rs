@@ -355,7 +355,7 @@ fn run(disk: &Disk) -> (Inbox, Running) {
 }
 
 fn start_on_thread(driver: Driver, inbox: &Inbox, letters: tokio::sync::mpsc::Receiver<Letter>) -> Running {
-    super::start(driver, Config::default(), inbox, letters, drop).unwrap()
+    super::start(Ground::Threads, driver, Config::default(), inbox, letters, drop).unwrap()
 }
 
 #[tokio::test]

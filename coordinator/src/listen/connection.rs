@@ -31,17 +31,17 @@ pub struct ConnectInfo {
 }
 
 /// One connection. Its place is free again when it is dropped.
-pub struct Connection {
-    stream: TlsStream<TcpStream>,
+pub struct Connection<S = TcpStream> {
+    stream: TlsStream<S>,
     info: ConnectInfo,
     /// When a stranger has to be gone.
     end: Option<Pin<Box<Sleep>>>,
     _places: Vec<OwnedSemaphorePermit>,
 }
 
-impl Connection {
+impl<S> Connection<S> {
     pub(super) fn known(
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<S>,
         remote: SocketAddr,
         place: OwnedSemaphorePermit,
         identity: Identity,
@@ -58,7 +58,7 @@ impl Connection {
     }
 
     pub(super) fn stranger(
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<S>,
         remote: SocketAddr,
         places: [OwnedSemaphorePermit; 2],
         life: Duration,
@@ -84,7 +84,7 @@ impl Connection {
     }
 }
 
-impl Connected for Connection {
+impl<S> Connected for Connection<S> {
     type ConnectInfo = ConnectInfo;
 
     fn connect_info(&self) -> ConnectInfo {
@@ -92,7 +92,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -103,7 +103,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -129,7 +129,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-impl fmt::Debug for Connection {
+impl<S> fmt::Debug for Connection<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("info", &self.info)

@@ -41,7 +41,7 @@ impl House {
     fn listen(&self, client: ClientCertificate, bounds: Bounds) -> Incoming {
         let server = self.authority.server(now()).unwrap();
         let tls = server_config(server, self.authority.ca_der(), client).unwrap();
-        Incoming::bind("127.0.0.1:0".parse().unwrap(), tls, bounds).unwrap()
+        Incoming::of(bind("127.0.0.1:0".parse().unwrap()).unwrap(), tls, bounds).unwrap()
     }
 
     fn person(&self, ttl: Span, begin: Time) -> Key {
@@ -214,7 +214,7 @@ async fn a_ticket_is_worth_nothing_once_its_certificate_has_expired() {
     let client = house.client(Some(house.person(Span::secs(3600), now())));
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
 
-    let mut today = Incoming::bind(any, tls.clone(), Bounds::default()).unwrap();
+    let mut today = Incoming::of(bind(any).unwrap(), tls.clone(), Bounds::default()).unwrap();
     let mut stream = dial(&client, today.local_addr()).await.unwrap();
     let mut connection = next(&mut today).await;
     connection.write_all(b"x").await.unwrap();
@@ -222,7 +222,7 @@ async fn a_ticket_is_worth_nothing_once_its_certificate_has_expired() {
     stream.read_u8().await.unwrap();
 
     let clock = || now() + Span::secs(2 * 3600);
-    let later = Incoming::bind_with(any, tls, Bounds::default(), clock).unwrap();
+    let later = Incoming::with_clock(bind(any).unwrap(), tls, Bounds::default(), clock).unwrap();
     assert!(is_shut_out(&client, later.local_addr()).await);
 }
 

@@ -7,7 +7,11 @@ use echelon_proto::wire;
 use tokio::sync::watch::Receiver;
 use tonic::transport::{Error, Server};
 
-use crate::{api::Control, link::Link, listen::Incoming};
+use crate::{
+    api::Control,
+    link::Link,
+    listen::{Incoming, Socket},
+};
 
 /// A connection whose peer is gone without a word is found by pings.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -34,7 +38,11 @@ fn server() -> Server {
 }
 
 /// Serves agents until it is time to stop and all streams have ended.
-pub(super) async fn agents(link: Link, incoming: Incoming, stopping: Receiver<bool>) -> Result<(), Error> {
+pub(super) async fn agents<S: Socket>(
+    link: Link,
+    incoming: Incoming<S>,
+    stopping: Receiver<bool>,
+) -> Result<(), Error> {
     server()
         .max_concurrent_streams(AGENT_STREAMS_MAX)
         .initial_stream_window_size(AGENT_WINDOW_BYTES)
@@ -45,9 +53,9 @@ pub(super) async fn agents(link: Link, incoming: Incoming, stopping: Receiver<bo
 }
 
 /// Serves people until it is time to stop and all streams have ended.
-pub(super) async fn people(
+pub(super) async fn people<S: Socket>(
     control: Control,
-    incoming: Incoming,
+    incoming: Incoming<S>,
     stopping: Receiver<bool>,
 ) -> Result<impl Future<Output = Result<(), Error>>, tonic_reflection::server::Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
