@@ -62,6 +62,25 @@ pub fn target() -> anyhow::Result<PathBuf> {
     Ok(folder.parent().unwrap_or(&folder).to_owned())
 }
 
+/// Builds the real-stack simulation if it is not up to date, and gives its program. With the features that all crates
+/// together ask for, as their tests are built: nothing is built twice then.
+///
+/// # Errors
+/// It does not compile (cargo has said why), or there is no cargo.
+pub async fn build_stack() -> anyhow::Result<PathBuf> {
+    const PROGRAM: &str = "echelon-stack";
+    let (folder, profile) = built_into()?;
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--workspace", "--bin", PROGRAM]);
+    build.args(["--profile", if profile == "debug" { "dev" } else { &profile }]);
+    build.arg("--target-dir").arg(target()?);
+    let status = build.status().await.context("cargo cannot be started")?;
+    if !status.success() {
+        bail!("the real-stack simulation does not build; cargo has said why");
+    }
+    Ok(folder.join(PROGRAM))
+}
+
 impl Binaries {
     /// Builds what is not up to date.
     ///

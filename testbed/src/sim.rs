@@ -1,11 +1,12 @@
-//! `sim`: seeds of the core simulation (`echelon-sim`) on every core, and what they found; `replay`: one of its stories
-//! again. Deliberately no world of its own.
+//! `sim`: seeds of the core simulation (`echelon-sim`) on every core, or of the real stack, and what they found; `replay`:
+//! one of the core's stories again. Deliberately no world of its own.
 
 mod replay;
+mod stack;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode, thread, time::Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use echelon_sim::{Ran, Set, TRANSITIONS, Violation, guarded, run as one};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ pub use replay::{Arguments as ReplayArguments, run as replay};
 
 /// A set of so many seeds must have reached everything.
 const SEEDS_ENOUGH: u64 = 1000;
+/// Of the real stack: turmoil looks at every pair of machines in every tick.
+const STACK_HOSTS_MAX: u32 = 50;
 /// Stories that are kept of one set: more of them say the same.
 const KEPT_MAX: usize = 20;
 
@@ -30,6 +33,9 @@ pub struct Arguments {
     /// Hosts of each fleet, over four datacenters
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     hosts: u32,
+    /// The real stack, gRPC and TLS and all, with up to 50 hosts over three datacenters; a process a seed
+    #[arg(long)]
+    real_stack: bool,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     output: Format,
@@ -45,7 +51,7 @@ pub struct Figures {
     /// Things that happened, in all.
     pub events: u64,
     /// How often each kind of trouble struck.
-    pub faults: BTreeMap<&'static str, u64>,
+    pub faults: BTreeMap<String, u64>,
     /// Of [`TRANSITIONS`].
     pub transitions_reached: usize,
     /// All of them.
@@ -84,22 +90,44 @@ struct Head {
 /// # Errors
 /// A story cannot be written.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let wanted = arguments.clone();
-    let done = tokio::task::spawn_blocking(move || all(&wanted)).await?;
-    let (figures, missed) = done?;
+    let (figures, missed) = if arguments.real_stack {
+        ensure!(
+            arguments.hosts <= STACK_HOSTS_MAX,
+            "the real stack takes up to {STACK_HOSTS_MAX} hosts"
+        );
+        stack::all(arguments).await?
+    } else {
+        let wanted = arguments.clone();
+        tokio::task::spawn_blocking(move || all(&wanted)).await??
+    };
     show(arguments, &figures, &missed)?;
-    let holds = figures.violations.is_empty() && (arguments.seeds < SEEDS_ENOUGH || missed.is_empty());
+    let holds = figures.violations.is_empty() && (arguments.seeds < arguments.enough() || missed.is_empty());
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn all(arguments: &Arguments) -> anyhow::Result<(Figures, Vec<&'static str>)> {
+impl Arguments {
+    /// A set of so many seeds must have reached everything.
+    const fn enough(&self) -> u64 {
+        if self.real_stack {
+            stack::SEEDS_ENOUGH
+        } else {
+            SEEDS_ENOUGH
+        }
+    }
+}
+
+fn all(arguments: &Arguments) -> anyhow::Result<(Figures, Vec<String>)> {
     let began = Instant::now();
     let sum = set(arguments).run();
     let mut figures = Figures {
         seeds: sum.seeds,
         hosts: arguments.hosts,
         events: sum.events,
-        faults: sum.faults.iter().map(|(fault, count)| (fault.name(), *count)).collect(),
+        faults: sum
+            .faults
+            .iter()
+            .map(|(fault, count)| (fault.name().to_owned(), *count))
+            .collect(),
         transitions_reached: sum.reached.len(),
         transitions_total: TRANSITIONS.len(),
         ..Figures::default()
@@ -109,7 +137,7 @@ fn all(arguments: &Arguments) -> anyhow::Result<(Figures, Vec<&'static str>)> {
         figures.violations.push(broken(arguments, *seed, violation, kept)?);
     }
     figures.seconds = began.elapsed().as_secs_f64();
-    Ok((figures, sum.missed()))
+    Ok((figures, sum.missed().into_iter().map(str::to_owned).collect()))
 }
 
 fn set(arguments: &Arguments) -> Set {
@@ -162,7 +190,7 @@ fn keep(arguments: &Arguments, seed: u64, violation: &Violation, ran: &Ran) -> a
     Ok(path)
 }
 
-fn show(arguments: &Arguments, figures: &Figures, missed: &[&str]) -> anyhow::Result<()> {
+fn show(arguments: &Arguments, figures: &Figures, missed: &[String]) -> anyhow::Result<()> {
     if arguments.output == Format::Json {
         screen::plain(serde_json::to_string(figures)?);
         return Ok(());
@@ -187,7 +215,7 @@ fn show(arguments: &Arguments, figures: &Figures, missed: &[&str]) -> anyhow::Re
     }
     if !missed.is_empty() {
         let missed = missed.join(", ");
-        if arguments.seeds < SEEDS_ENOUGH {
+        if arguments.seeds < arguments.enough() {
             screen::note(format_args!("not reached, which takes more seeds: {missed}"));
         } else {
             screen::bad(format_args!("never reached: {missed}"));

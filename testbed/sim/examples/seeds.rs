@@ -4,6 +4,11 @@
 use std::{env, time::Instant};
 
 use echelon_sim::Set;
+use mimalloc::MiMalloc;
+
+/// Half of what a seed does is to make small things and throw them away.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[expect(clippy::print_stdout, reason = "it is a program for people")]
 fn main() {
@@ -37,8 +42,8 @@ fn main() {
         let seconds = began.elapsed().as_secs_f64();
         let pace = sum.seeds as f64 / seconds;
         println!(
-            "{} seeds of {} hosts: {} events, {seconds:.1} s, {pace:.2} seeds a second",
-            sum.seeds, set.hosts, sum.events
+            "{} seeds of {} hosts: {} rollouts, {} events, {seconds:.1} s, {pace:.2} seeds a second",
+            sum.seeds, set.hosts, sum.rollouts, sum.events
         );
         println!("not reached: {}", sum.missed().join(", "));
     }

@@ -20,8 +20,10 @@ use crate::clock::Clock;
 
 /// Entries between two snapshots: few, so that snapshots and trimming happen in every seed.
 const SNAPSHOT_EVERY: u64 = 150;
-/// And as many as there are hosts: a snapshot is as big as the fleet.
-const HISTORY: u64 = 60;
+/// And so many more for each host: a snapshot is as big as the fleet.
+const SNAPSHOT_EACH: u64 = 3;
+/// Entries beside it.
+const HISTORY: u64 = 20;
 
 /// Who waits for an event's answer.
 #[derive(Debug, Clone)]
@@ -85,7 +87,7 @@ impl Center {
     pub(crate) fn new(config: Config, hosts: usize) -> Self {
         Self {
             retention: Retention {
-                snapshot_every: SNAPSHOT_EVERY + hosts as u64,
+                snapshot_every: SNAPSHOT_EVERY + SNAPSHOT_EACH * hosts as u64,
                 history: HISTORY,
             },
             disk: Disk::default(),

@@ -5,43 +5,43 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 /// One seed's chance.
 #[derive(Debug)]
-pub(crate) struct Chance(StdRng);
+pub struct Chance(StdRng);
 
 impl Chance {
     /// That of a seed.
     #[must_use]
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(StdRng::seed_from_u64(seed))
     }
 
     /// From 0 to below `bound`; 0 when that is 0.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         if bound == 0 { 0 } else { self.0.random_range(0..bound) }
     }
 
     /// From `from` to `to`, both included.
-    pub(crate) fn between(&mut self, from: u64, to: u64) -> u64 {
+    pub fn between(&mut self, from: u64, to: u64) -> u64 {
         self.0.random_range(from..=to.max(from))
     }
 
     /// True in so many of a thousand cases.
-    pub(crate) fn permille(&mut self, share: u32) -> bool {
+    pub fn permille(&mut self, share: u32) -> bool {
         self.0.random_range(0..1000) < share
     }
 
     /// One of these; `None` of none.
-    pub(crate) fn of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+    pub fn of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         all.get(self.below(all.len()))
     }
 
     /// One of these, of which there is at least one.
-    pub(crate) fn one<'a, T, const N: usize>(&mut self, all: &'a [T; N]) -> &'a T {
+    pub fn one<'a, T, const N: usize>(&mut self, all: &'a [T; N]) -> &'a T {
         const { assert!(N > 0) };
         &all[self.below(N)]
     }
 
     /// One of these, the heavier the more often. Something must have a weight.
-    pub(crate) fn weighted<T: Copy>(&mut self, all: &[(u32, T)]) -> Option<T> {
+    pub fn weighted<T: Copy>(&mut self, all: &[(u32, T)]) -> Option<T> {
         let total: u32 = all.iter().map(|(weight, _)| weight).sum();
         if total == 0 {
             return None;

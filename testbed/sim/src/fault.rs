@@ -36,6 +36,8 @@ pub enum Fault {
     Duplicate,
     /// Word of a connection that is over still comes.
     LateWord,
+    /// A connection breaks right behind a report: the coordinator may hear of the break before it hears the report.
+    LastWord,
     /// The coordinator's clock is put forward.
     ClockForward,
     /// The coordinator's clock is put back.
@@ -66,7 +68,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::CoordinatorCrash,
         Self::CoordinatorPowerCut,
         Self::JournalWriteFails,
@@ -82,6 +84,7 @@ impl Fault {
         Self::Delay,
         Self::Duplicate,
         Self::LateWord,
+        Self::LastWord,
         Self::ClockForward,
         Self::ClockBack,
         Self::PhaseFails,
@@ -116,6 +119,7 @@ impl Fault {
             Self::Delay => "delay",
             Self::Duplicate => "duplicate",
             Self::LateWord => "late_word",
+            Self::LastWord => "last_word",
             Self::ClockForward => "clock_forward",
             Self::ClockBack => "clock_back",
             Self::PhaseFails => "phase_fails",

@@ -2,7 +2,6 @@
 //! every host must stand where the coordinator believes it to stand. Deliberately generous in time: what is looked for is
 //! what never ends.
 
-use echelon_agent::ledger::Progress;
 use echelon_engine::{
     command::{Act, Command, Verb},
     rollout::Status,
@@ -10,6 +9,7 @@ use echelon_engine::{
 use echelon_proto::{RolloutId, Span};
 
 use crate::{
+    size::Size,
     story::{Held, must},
     world::{Happening, World},
 };
@@ -24,6 +24,7 @@ const QUEUE: u32 = 12;
 /// To the end.
 pub(crate) fn heal(world: &mut World, until: Option<u64>) -> Held {
     mend(world)?;
+    take_back(world)?;
     let patience = PATIENCE + u32::try_from(world.hosts.len()).unwrap_or(u32::MAX) / HOSTS_A_MINUTE;
     for minute in 0..patience * QUEUE {
         if world.center.process.is_some() && world.watch.state().active.is_empty() {
@@ -68,6 +69,17 @@ fn mend(world: &mut World) -> Held {
         world.foresee(Span(1), Happening::AgentStarts { host });
     }
     Ok(())
+}
+
+/// People take back what has not begun, but for so many of the oldest.
+fn take_back(world: &mut World) -> Held {
+    let state = world.watch.state();
+    let waits = state.active().filter(|rollout| !rollout.status.has_begun());
+    let kept = Size::of(world.hosts.len()).queued;
+    let others: Vec<_> = waits.skip(kept).map(|rollout| rollout.id.clone()).collect();
+    others
+        .iter()
+        .try_for_each(|rollout| say(world, Verb::Abort, rollout, "bob"))
 }
 
 fn pass(world: &mut World, span: Span, until: Option<u64>) -> Result<bool, crate::Violation> {
@@ -151,31 +163,7 @@ fn agree(world: &mut World, until: Option<u64>) -> Held {
         return Ok(());
     }
     for host in world.hosts.iter().filter(|host| host.joined) {
-        let runs = host
-            .ledger
-            .attempts
-            .iter()
-            .find(|attempt| matches!(attempt.progress, Progress::Running(_)));
-        must(runs.is_none(), "13 liveness", || {
-            format!(
-                "{} runs {:?} by its ledger, and every rollout is over",
-                host.id,
-                runs.map(|attempt| &attempt.fence)
-            )
-        })?;
-        let known = world.watch.state().hosts.get(&host.id);
-        for standing in host.ledger.apps.values() {
-            let believed = known.and_then(|known| known.standings.get(&standing.app));
-            let same = believed.is_some_and(|believed| {
-                Some(&believed.state) == standing.state.as_ref() && believed.release == standing.release
-            });
-            must(same || standing.state.is_none(), "7 once", || {
-                format!(
-                    "{} says of itself {standing:?}, the coordinator believes {believed:?}",
-                    host.id
-                )
-            })?;
-        }
+        world.watch.agrees(&host.id, &host.ledger)?;
     }
     Ok(())
 }

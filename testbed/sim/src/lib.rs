@@ -25,13 +25,16 @@ mod people;
 mod playbook;
 mod reach;
 mod set;
+mod size;
 mod story;
 mod trouble;
 mod watch;
 mod world;
 
+pub use chance::Chance;
 pub use fault::Fault;
 pub use reach::TRANSITIONS;
 pub use set::{Set, Sum, guarded};
-pub use story::Violation;
+pub use story::{Held, Story, Violation, must};
+pub use watch::Watch;
 pub use world::{Ran, Setup, run};

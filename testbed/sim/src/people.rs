@@ -10,6 +10,7 @@ use echelon_proto::{Datacenter, Digest, PlanId, RequestId, RolloutId, Span};
 use crate::{
     fault::Fault,
     playbook,
+    size::Size,
     story::{Held, Violation},
     world::{DATACENTERS, Happening, World, name},
 };
@@ -136,7 +137,8 @@ impl World {
         if self.people.quiet {
             return Ok(());
         }
-        let next = self.span(300, 25_000);
+        let (from, to) = Size::of(self.hosts.len()).wish;
+        let next = self.span(from, to);
         self.foresee(next, Happening::Wish);
         match self.chance.below(40) {
             0..12 => self.start(),
@@ -179,7 +181,7 @@ impl World {
             2 => Some(name("remove")),
             _ => None,
         };
-        let datacenters = if self.chance.permille(150) {
+        let datacenters = if self.chance.permille(Size::of(self.hosts.len()).local) {
             vec![self.datacenter()]
         } else {
             Vec::new()

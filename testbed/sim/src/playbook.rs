@@ -30,6 +30,8 @@ const CHOICES: [(&str, &[&str]); 23] = [
             "[]",
             "[compare]",
             "[compare, health]",
+            "[hours]",
+            "[health, signoff, hours]",
         ],
     ),
     ("DOUBT", &["extend", "hold", "rollback", "proceed"]),

@@ -35,6 +35,8 @@ pub struct Sum {
     pub seeds: u64,
     /// Things that happened.
     pub events: u64,
+    /// Rollouts there were.
+    pub rollouts: u64,
     /// How often each kind of trouble struck.
     pub faults: BTreeMap<Fault, u64>,
     /// What of [`TRANSITIONS`] was reached.
@@ -106,6 +108,7 @@ impl Sum {
         let violation = match ran {
             Ok(ran) => {
                 self.events += ran.events;
+                self.rollouts += ran.rollouts;
                 self.reached.extend(ran.reached);
                 for (fault, count) in ran.faults {
                     *self.faults.entry(fault).or_default() += count;

@@ -22,10 +22,13 @@ pub struct Violation {
 }
 
 /// It holds, or does not.
-pub(crate) type Held = Result<(), Violation>;
+pub type Held = Result<(), Violation>;
 
 /// A violation where `holds` is false.
-pub(crate) fn must(holds: bool, invariant: &'static str, text: impl FnOnce() -> String) -> Held {
+///
+/// # Errors
+/// The violation.
+pub fn must(holds: bool, invariant: &'static str, text: impl FnOnce() -> String) -> Held {
     if holds {
         Ok(())
     } else {
@@ -38,16 +41,20 @@ pub(crate) fn must(holds: bool, invariant: &'static str, text: impl FnOnce() -> 
 
 /// What happened.
 #[derive(Debug)]
-pub(crate) struct Story {
+pub struct Story {
     pub(crate) faults: BTreeMap<Fault, u64>,
-    pub(crate) reached: BTreeSet<&'static str>,
-    pub(crate) events: u64,
+    /// What of [`crate::TRANSITIONS`] was reached.
+    pub reached: BTreeSet<&'static str>,
+    /// Things that happened.
+    pub events: u64,
     hash: DefaultHasher,
     lines: Option<Vec<String>>,
 }
 
 impl Story {
-    pub(crate) fn new(told: bool) -> Self {
+    /// Nothing has happened. `told`: its lines are kept.
+    #[must_use]
+    pub fn new(told: bool) -> Self {
         Self {
             faults: BTreeMap::new(),
             reached: BTreeSet::new(),
@@ -63,17 +70,19 @@ impl Story {
         self.tell(now, || format!("fault {fault} {whom}"));
     }
 
-    pub(crate) fn event(&mut self, now: Time) {
+    /// Something happens.
+    pub fn event(&mut self, now: Time) {
         self.events += 1;
         (self.events, now).hash(&mut self.hash);
     }
 
     /// This is part of what makes one run differ from another.
-    pub(crate) fn mark(&mut self, what: impl Hash) {
+    pub fn mark(&mut self, what: impl Hash) {
         what.hash(&mut self.hash);
     }
 
-    pub(crate) fn tell(&mut self, now: Time, line: impl FnOnce() -> String) {
+    /// A line, made only when lines are kept.
+    pub fn tell(&mut self, now: Time, line: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.lines {
             lines.push(format!("{} {} {}", self.events, now.0, line()));
         }
@@ -84,11 +93,14 @@ impl Story {
     }
 
     /// The same for the same seed on the same program.
-    pub(crate) fn hash(&self) -> u64 {
+    #[must_use]
+    pub fn hash(&self) -> u64 {
         self.hash.finish()
     }
 
-    pub(crate) fn into_lines(self) -> Vec<String> {
+    /// The lines: number of the event, milliseconds, what.
+    #[must_use]
+    pub fn into_lines(self) -> Vec<String> {
         self.lines.unwrap_or_default()
     }
 }

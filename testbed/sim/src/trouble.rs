@@ -12,14 +12,10 @@ use crate::{
     center::To,
     chance::Chance,
     fault::Fault,
+    size::Size,
     story::{Held, must},
     world::{DATACENTERS, Happening, World},
 };
-
-/// How long the bad times last in virtual time.
-const LASTS: (u64, u64) = (60_000, 12 * 60_000);
-/// Of one seed in twelve: what takes long must be seen too.
-const LASTS_LONG: (u64, u64) = (12 * 60_000, 45 * 60_000);
 
 /// Faults that strike the whole ring now and then, and how heavy each is.
 const MISCHIEF: [(u32, Fault); 15] = [
@@ -41,9 +37,10 @@ const MISCHIEF: [(u32, Fault); 15] = [
 ];
 
 /// Faults that strike where something is done, in so many of a thousand cases.
-const SMALL: [(Fault, u32); 8] = [
+const SMALL: [(Fault, u32); 9] = [
     (Fault::Delay, 8),
     (Fault::Duplicate, 50),
+    (Fault::LastWord, 10),
     (Fault::PhaseFails, 25),
     (Fault::PhaseHangs, 10),
     (Fault::GuardFails, 200),
@@ -67,7 +64,7 @@ impl Trouble {
     pub(crate) fn draw(chance: &mut Chance, hosts: usize) -> Self {
         let mischief = MISCHIEF.into_iter().filter(|_| chance.permille(500)).collect();
         let mut small = Vec::new();
-        let lasts = if chance.permille(83) { LASTS_LONG } else { LASTS };
+        let lasts = Size::of(hosts).lasts(chance);
         for (fault, share) in SMALL {
             // What strikes one host in forty stops a fleet of thousands before it has begun.
             let share = if hosts > 200 { share.div_ceil(10) } else { share };
@@ -78,7 +75,7 @@ impl Trouble {
             }
         }
         Self {
-            lasts: Span(chance.between(lasts.0, lasts.1)),
+            lasts,
             mischief,
             small,
             every: Span(chance.between(3_000, 40_000)),
@@ -89,6 +86,11 @@ impl Trouble {
     pub(crate) fn strikes(&self, fault: Fault, chance: &mut Chance) -> bool {
         let share = self.small.iter().find(|(known, _)| *known == fault);
         share.is_some_and(|(_, share)| chance.permille(*share))
+    }
+
+    /// Whether it is one of those of this seed, and its time is not over.
+    pub(crate) fn may_strike(&self, fault: Fault) -> bool {
+        self.small.iter().any(|(known, _)| *known == fault)
     }
 
     /// Nothing strikes any more.

@@ -8,9 +8,15 @@ mod gates;
 mod memory;
 mod rules;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 
-use echelon_agent::order::PhaseResult;
+use echelon_agent::{
+    ledger::{Attempt, Ledger, Progress},
+    order::PhaseResult,
+};
 use echelon_coordinator::{
     driver::Driver,
     journal::{Disk, Journal, MemoryStore},
@@ -32,8 +38,9 @@ const SAMPLE: u64 = 16;
 /// Turns between two whole comparisons, and one more for each two hosts.
 const COMPARE_EVERY: u64 = 10;
 
+/// What looks on.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     mirror: Engine,
     /// Last entry in the mirror.
     taken: u64,
@@ -46,8 +53,9 @@ pub(crate) struct Watch {
     records: u64,
 }
 
-impl Watch {
-    pub(crate) fn new() -> Self {
+impl Default for Watch {
+    /// Nothing is known.
+    fn default() -> Self {
         Self {
             mirror: Engine::new(Config::default(), State::default()),
             taken: 0,
@@ -58,18 +66,44 @@ impl Watch {
             records: 0,
         }
     }
+}
+
+impl Watch {
+    /// Last entry that was taken.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
 
     /// All that is durable.
-    pub(crate) fn state(&self) -> &State {
+    #[must_use]
+    pub fn state(&self) -> &State {
         self.mirror.state()
     }
 
     /// Takes what the journal has got since, and asks of each record whether it may be. Of the state that these records
     /// are about, what is live must be what they give.
-    pub(crate) fn follow(&mut self, disk: &Disk, live: Option<&State>, story: &mut Story) -> Held {
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn follow(&mut self, disk: &Disk, live: Option<&State>, story: &mut Story) -> Held {
+        self.follow_to(u64::MAX, disk, live, story)
+    }
+
+    /// The same, but nothing after this entry: what is written and not synced may be gone after a crash.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn follow_to(&mut self, last: u64, disk: &Disk, live: Option<&State>, story: &mut Story) -> Held {
         let journal: Journal<Entry> = Journal::on(Box::new(MemoryStore::on(disk)));
         let mut entries = Vec::new();
-        let read = journal.replay(self.taken + 1, |sequence, entry| entries.push((sequence, entry)));
+        let read = journal.read(self.taken + 1, |sequence, entry| {
+            if sequence > last {
+                return ControlFlow::Break(());
+            }
+            entries.push((sequence, entry));
+            ControlFlow::Continue(())
+        });
         must(read.is_ok(), "12 acknowledged", || {
             format!("the journal cannot be read: {read:?}")
         })?;
@@ -210,10 +244,38 @@ impl Watch {
         })
     }
 
-    /// The host obeys this term, and its disk says so.
-    pub(crate) fn obeys(&mut self, host: &HostId, term: u64) {
+    /// At the end, when every rollout is over: nothing runs by the host's ledger, and it stands where it is believed to.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn agrees(&self, host: &HostId, ledger: &Ledger) -> Held {
+        let is_running = |attempt: &&Attempt| matches!(attempt.progress, Progress::Running(_));
+        let runs = ledger.attempts.iter().find(is_running);
+        must(runs.is_none(), "13 liveness", || {
+            let runs = runs.map(|attempt| &attempt.fence);
+            format!("{host} runs {runs:?} by its ledger, and every rollout is over")
+        })?;
+        let known = self.state().hosts.get(host);
+        for standing in ledger.apps.values() {
+            let believed = known.and_then(|known| known.standings.get(&standing.app));
+            let same = believed.is_some_and(|believed| {
+                Some(&believed.state) == standing.state.as_ref() && believed.release == standing.release
+            });
+            must(same || standing.state.is_none(), "7 once", || {
+                format!("{host} says of itself {standing:?}, the coordinator believes {believed:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The host obeys this term, and its disk says which. That an agent forgets a term shows only if it dies at once and a
+    /// coordinator that is over has an order left for it, so the disk is looked at.
+    pub fn obeys(&mut self, host: &HostId, term: u64, on_disk: u64) -> Held {
         let known = self.memory.terms.entry(host.clone()).or_default();
         *known = term.max(*known);
+        must(on_disk >= *known, "3 durable first", || {
+            format!("{host} obeys term {known}, and its ledger says {on_disk}")
+        })
     }
 
     /// Whether the host would have to refuse this one: of a term that is over, or begun before.
@@ -231,7 +293,10 @@ impl Watch {
     }
 
     /// A host begins to run a program. `alone`: no other of the app's runs there.
-    pub(crate) fn begins(&mut self, fence: &Fence, alone: bool) -> Held {
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn begins(&mut self, fence: &Fence, alone: bool) -> Held {
         must(alone, "7 once", || {
             format!("{fence} begins beside another phase of its app")
         })?;
@@ -262,7 +327,7 @@ impl Watch {
     }
 
     /// A program ended.
-    pub(crate) fn ended(&mut self, fence: &Fence, result: PhaseResult) {
+    pub fn ended(&mut self, fence: &Fence, result: PhaseResult) {
         self.memory.ends(fence, result);
     }
 }

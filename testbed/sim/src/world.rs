@@ -27,7 +27,7 @@ use crate::{
 
 /// Datacenters.
 pub(crate) const DATACENTERS: [&str; 4] = ["dc1", "dc2", "dc3", "dc4"];
-/// When the first thing happens: the number says nothing.
+/// When the first thing happens: 22:13:20 in UTC, some minutes before the playbooks' window closes for the first time.
 const BEGIN: Time = Time(1_700_000_000_000);
 /// A world that does this much in one seed does not come to rest.
 const EVENTS_MAX: u64 = 20_000_000;
@@ -197,7 +197,7 @@ impl World {
             cut: [false; DATACENTERS.len()],
             people: People::default(),
             trouble: Trouble::draw(&mut chance, setup.hosts),
-            watch: Watch::new(),
+            watch: Watch::default(),
             story: Story::new(setup.told),
             hosts,
             chance,

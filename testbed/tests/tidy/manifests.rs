@@ -9,7 +9,7 @@ use super::{offence::Offence, tree};
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Of ours, what each crate may see. Who is not named may be seen by nobody.
-const SEES: [(&str, &[&str]); 15] = [
+const SEES: [(&str, &[&str]); 16] = [
     ("echelon-proto", &[]),
     ("echelon-failpoint", &[]),
     // Conditions are evaluated by the engine and by agents, which must not come to different answers.
@@ -66,6 +66,18 @@ const SEES: [(&str, &[&str]); 15] = [
             "echelon-engine",
             "echelon-playbooks",
             "echelon-proto",
+        ],
+    ),
+    // Nobody links it: it takes the place of the process's clock.
+    (
+        "echelon-stack",
+        &[
+            "echelon-agent",
+            "echelon-coordinator",
+            "echelon-engine",
+            "echelon-playbooks",
+            "echelon-proto",
+            "echelon-sim",
         ],
     ),
     (

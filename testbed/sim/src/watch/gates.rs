@@ -7,7 +7,7 @@ use echelon_engine::{
     record::Verdict,
     rollout::{GateState, Rollout, Settled, Wave},
 };
-use echelon_playbooks::model::GateKind;
+use echelon_playbooks::model::{GateKind, Window};
 use echelon_proto::{Datacenter, GateName, Person, Span, Time};
 
 use super::rules::{find, still};
@@ -96,7 +96,7 @@ fn says_yes(state: &State, rollout: &Rollout, of: (&Datacenter, usize, &GateName
         GateKind::Soak { hold_for } => at >= end + *hold_for,
         GateKind::Canary(_) => of_gate.look.as_ref().is_some_and(|look| look.says == Says::Pass),
         GateKind::Health { share, hold_for, .. } => at >= end && are_well(state, rollout, of, (*share, *hold_for), at),
-        GateKind::Window(_) => true,
+        GateKind::Window(window) => is_open(window, at),
     };
     must(holds, "9 gate", || {
         format!(
@@ -104,6 +104,13 @@ fn says_yes(state: &State, rollout: &Rollout, of: (&Datacenter, usize, &GateName
             rollout.id
         )
     })
+}
+
+/// The windows of this world are of every day, in UTC.
+fn is_open(window: &Window, at: Time) -> bool {
+    let minute = at.0 / 60_000 % (24 * 60);
+    let mut open = window.open.iter();
+    open.any(|opening| (u64::from(opening.from)..u64::from(opening.to)).contains(&minute))
 }
 
 /// Different people who are not the one who started it.

@@ -80,6 +80,11 @@ impl World {
             self.say(link, Word::Report(message.clone()));
         }
         self.say(link, Word::Report(message));
+        if self.trouble.strikes(Fault::LastWord, &mut self.chance) {
+            let id = self.hosts[host].id.clone();
+            self.story.fault(self.now, Fault::LastWord, id);
+            self.breaks(link, 10);
+        }
     }
 
     pub(crate) fn say(&mut self, link: u64, word: Word) {
@@ -155,7 +160,7 @@ impl World {
         let moved = self.hosts[host].take(input, self.now);
         if let Some(term) = term.filter(|_| !moved.died && !moved.save_again) {
             let id = self.hosts[host].id.clone();
-            self.watch.obeys(&id, term);
+            self.watch.obeys(&id, term, self.hosts[host].ledger.term)?;
         }
         self.follow(host, moved)
     }
@@ -217,6 +222,10 @@ impl World {
                     healthy: !ails,
                 },
             );
+        }
+        if !ails && !self.trouble.may_strike(Fault::ProbeFails) {
+            // It will say the same for ever.
+            return Ok(());
         }
         let again = self.span(20_000, 120_000);
         let watch = watch.to_owned();

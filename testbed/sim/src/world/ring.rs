@@ -19,6 +19,11 @@ use crate::{
 /// Orders of each host that are remembered, to come again late.
 const ORDERED_MAX: usize = 6;
 
+/// The longest that what arrives waits for its turn, in milliseconds: the one before has a disk to wait for.
+const TURN_MS: u64 = 4;
+/// And one more for each so many hosts: the more there are, the more is in each turn.
+const HOSTS_A_MS: u64 = 40;
+
 impl World {
     pub(crate) fn center_starts(&mut self) -> Held {
         if self.center.process.is_some() {
@@ -99,7 +104,8 @@ impl World {
 
     /// A turn, in a moment: what comes meanwhile is part of it.
     pub(crate) fn turn_soon(&mut self, extra: Span) {
-        let wait = Span(self.chance.between(0, 4)) + extra;
+        let long = TURN_MS + self.hosts.len() as u64 / HOSTS_A_MS;
+        let wait = Span(self.chance.between(0, long)) + extra;
         let at = self.now + wait;
         let generation = self.center.generation;
         let Some(process) = &mut self.center.process else {
