@@ -10,9 +10,8 @@ mod story;
 use std::{net::SocketAddr, process::ExitCode, time::Instant};
 
 use crate::{
-    coordinator::ports,
     demo::{self, Scene},
-    screen,
+    ports, screen,
 };
 
 /// `canary`
@@ -51,9 +50,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     screen::head(
         "Canary gates over a real Prometheus and a real Graphite: eighteen services, one of three releases is good",
     );
-    let [prometheus, graphite] = ports(2)?[..] else {
-        anyhow::bail!("no port is free");
-    };
+    let [prometheus, graphite] = ports::claim()?;
     let sources = Sources {
         prometheus: SocketAddr::from(([127, 0, 0, 1], prometheus)),
         graphite: SocketAddr::from(([127, 0, 0, 1], graphite)),

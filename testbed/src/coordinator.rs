@@ -4,8 +4,7 @@
 mod look;
 
 use std::{
-    collections::BTreeSet,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use echelon_proto::wire::control::{ListRolloutsRequest, control_client::ControlC
 use tokio::{process::Command, time};
 use tonic::transport::Channel;
 
-use crate::{binaries::Binaries, cli::Cli, process::Process};
+use crate::{binaries::Binaries, cli::Cli, ports, process::Process};
 
 /// From the start of the process to its first answer.
 const UP_WITHIN: Duration = Duration::from_secs(60);
@@ -84,7 +83,7 @@ impl Coordinator {
         let data = folder.join("coordinator");
         let people_folder = folder.join("people");
         std::fs::create_dir_all(folder)?;
-        let (agents, people) = free_ports()?;
+        let [agents, people] = ports::claim()?.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let coordinator = Self {
             binaries: binaries.clone(),
             words: folder.join("coordinator.log"),
@@ -266,44 +265,5 @@ impl Coordinator {
             environment: self.environment(person),
             person,
         }
-    }
-}
-
-/// Two addresses nobody listens on. Another process might take one before we do; then `serve` says so and the run fails.
-fn free_ports() -> anyhow::Result<(SocketAddr, SocketAddr)> {
-    let ports = ports(2)?;
-    Ok((
-        SocketAddr::from(([127, 0, 0, 1], ports[0])),
-        SocketAddr::from(([127, 0, 0, 1], ports[1])),
-    ))
-}
-
-/// Ports of the loopback address that were free just now, each another one.
-///
-/// # Errors
-/// There are not so many.
-pub fn ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let listen = || TcpListener::bind(("127.0.0.1", 0));
-    // All held at once, so that no port is given twice.
-    let held: Vec<_> = (0..count)
-        .map(|_| listen())
-        .collect::<Result<_, _>>()
-        .context("no port is free")?;
-    let ports: BTreeSet<u16> = held
-        .iter()
-        .map(|socket| Ok(socket.local_addr()?.port()))
-        .collect::<std::io::Result<_>>()?;
-    Ok(ports.into_iter().collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn free_ports_are_all_different_and_can_be_listened_on() {
-        let ports = ports(20).unwrap();
-        assert_eq!(ports.len(), 20);
-        assert!(TcpListener::bind(("127.0.0.1", ports[7])).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use anyhow::{Context as _, bail};
 use tokio::{process::Command, time};
 
-use crate::{coordinator::ports, place::Place, process::Process, visit::page};
+use crate::{place::Place, ports, process::Process, visit::page};
 
 /// Debian's own: its packages are for no other.
 const PYTHON: &str = "/usr/bin/python3";
@@ -35,10 +35,7 @@ impl Graphite {
         for sub in ["whisper", "log", "run"] {
             place.folder(&format!("graphite/{sub}"))?;
         }
-        let ports = ports(3)?;
-        let [lines, pickles, queries] = ports[..] else {
-            bail!("no ports are free");
-        };
+        let [lines, pickles, queries] = ports::claim()?;
         configure(&folder, [lines, pickles, queries])?;
         let mut command = Command::new(CARBON);
         command.arg(format!("--config={}", folder.join("carbon.conf").display()));

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, fs, net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context as _, bail};
 use tokio::{net::TcpStream, process::Command, time};
 
-use crate::{coordinator::ports, place::Place, process::Process};
+use crate::{place::Place, ports, process::Process};
 
 /// Debian's package puts it where only root's PATH looks.
 const PROGRAM: &str = "/usr/sbin/haproxy";
@@ -32,7 +32,7 @@ impl Haproxy {
     pub async fn start(place: &Place, servers: &[(String, SocketAddr)], check: &str) -> anyhow::Result<Self> {
         let folder = place.folder("haproxy")?;
         let socket = folder.join("admin.sock");
-        let port = *ports(1)?.first().context("no port is free")?;
+        let [port] = ports::claim()?;
         let frontend = SocketAddr::from(([127, 0, 0, 1], port));
         let mut config = format!(
             "global\n  stats socket {} mode 600 level admin\ndefaults\n  mode http\n  timeout connect 2s\n  \

@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod judge;
 pub mod origin;
 pub mod place;
+pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod reaper;

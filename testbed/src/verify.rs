@@ -71,14 +71,14 @@ pub enum Step {
     DemoMachines,
     /// Real hosts under systemd in four datacenters: a rollout, and agents, hosts and lines that fail in the middle of a phase
     Hosts,
+    /// Canary gates over a real Prometheus that scrapes real services, and a real Graphite that is told of them
+    Canary,
     /// Real coordinator and agents, each killed once at every place where it could matter
     Crash,
     /// Twenty disks of coordinators and agents that lose their power in the middle of rollouts
     Power,
     /// The judge of canaries against SciPy, and its bench with a few canaries
     Judge,
-    /// Canary gates over a real Prometheus that scrapes real services, and a real Graphite that is told of them
-    Canary,
     /// A Python client as a Jenkins job would use it
     Clients,
     /// An artifact out of an S3 bucket, which is moto's; installs moto from PyPI once
@@ -133,14 +133,19 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // One seed in a hundred does not go the same twice yet, by what of the cryptography's chance is not the seed's.
     let usual = |step: &Step| arguments.only.is_empty() && *step != Step::SimStack;
     let wanted = |step: &Step| usual(step) || arguments.only.contains(step);
-    let (mut whole, mut failed) = (Tally::default(), Vec::new());
-    for (number, step) in (1..).zip(Step::value_variants().iter().copied().filter(wanted)) {
-        screen::title(number, step.title());
-        let tally = step.run(&room).await;
-        if tally.failed > 0 {
-            failed.push(step.name());
+    let wanted: Vec<_> = Step::value_variants().iter().copied().filter(wanted).collect();
+    let (mut number, mut whole, mut failed) = (0, Tally::default(), Vec::new());
+    for turn in wanted.chunk_by(Step::goes_with) {
+        for step in turn {
+            number += 1;
+            screen::title(number, step.title());
         }
-        whole += tally;
+        for (step, tally) in take(turn, &room).await {
+            if tally.failed > 0 {
+                failed.push(step.name());
+            }
+            whole += tally;
+        }
     }
     screen::gap();
     if !failed.is_empty() {
@@ -158,7 +163,29 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Takes these steps at once, says what came of each, and ends and removes whatever they left behind, which is a failure
+/// too: of the last, when they were several.
+async fn take(turn: &[Step], room: &Room) -> Vec<(Step, Tally)> {
+    let mut tallies = future::join_all(turn.iter().map(async |step| (*step, step.run(room).await))).await;
+    for left in room.clear().await {
+        screen::bad(format_args!("left behind: {left}"));
+        if let Some((_, tally)) = tallies.last_mut() {
+            tally.failed += 1;
+        }
+    }
+    tallies
+}
+
 impl Step {
+    /// Of two that follow each other: whether they are taken at once, since both mostly wait.
+    fn goes_with(&self, next: &Self) -> bool {
+        const AT_ONCE: [&[Step]; 2] = [
+            &[Step::Demo, Step::DemoKillCoordinator, Step::DemoKillAgent],
+            &[Step::Hosts, Step::Canary],
+        ];
+        AT_ONCE.iter().any(|turn| turn.contains(self) && turn.contains(next))
+    }
+
     const fn title(self) -> &'static str {
         match self {
             Self::Needs => "What this machine must have",
@@ -173,10 +200,10 @@ impl Step {
             Self::DemoKillAgent => "The demo, with an agent killed in the middle of a phase",
             Self::DemoMachines => "The demo with other machines: glu's, Edge's, and one of one's own",
             Self::Hosts => "Real hosts, and what happens to them in the middle of a phase",
+            Self::Canary => "Canary gates over a real Prometheus and a real Graphite",
             Self::Crash => "Killed at every place where it could matter",
             Self::Power => "Power cuts",
             Self::Judge => "The judge of canaries",
-            Self::Canary => "Canary gates over a real Prometheus and a real Graphite",
             Self::Clients => "A Python client, as a Jenkins job",
             Self::Buckets => "An artifact out of an S3 bucket",
             Self::Bench => "A small fleet in the bench",
@@ -190,30 +217,25 @@ impl Step {
             .unwrap_or_default()
     }
 
-    /// Does it, says what came of it, and ends and removes whatever it left behind, which is a failure too.
+    /// Does it and says what came of it.
     async fn run(self, room: &Room) -> Tally {
         let began = Instant::now();
         let found = self.look(room).await;
-        let time = began.elapsed().as_secs_f64();
-        let mut tally = match found {
+        let (name, time) = (self.name(), began.elapsed().as_secs_f64());
+        match found {
             Ok(found) if found.tally.failed == 0 => {
-                screen::good(format_args!("{} ({time:.1} s)", found.said));
+                screen::good(format_args!("{name}: {} ({time:.1} s)", found.said));
                 found.tally
             }
             Ok(found) => {
-                screen::bad(format_args!("{} ({time:.1} s)", found.said));
+                screen::bad(format_args!("{name}: {} ({time:.1} s)", found.said));
                 found.tally
             }
             Err(error) => {
-                screen::bad(format_args!("{error:#} ({time:.1} s)"));
+                screen::bad(format_args!("{name}: {error:#} ({time:.1} s)"));
                 Tally::FAILED
             }
-        };
-        for left in room.clear().await {
-            screen::bad(format_args!("left behind: {left}"));
-            tally.failed += 1;
         }
-        tally
     }
 
     async fn look(self, room: &Room) -> anyhow::Result<Found> {
@@ -247,11 +269,11 @@ impl Step {
             // As root it must be able to; what it lacks is then said by the story itself, and is a failure.
             Self::Hosts if !hosts::able::is_root() => Ok(Found::left_out("left out: it takes root")),
             Self::Hosts => story(&name, &["hosts", "--events"], room).await,
+            Self::Canary => story(&name, &["canary"], room).await,
             Self::Crash => story(&name, &["crash", "--passings", "1"], room).await,
             Self::Power if !hosts::able::is_root() => Ok(Found::left_out("left out: it takes root")),
             Self::Power => story(&name, &["power", "--cuts", "20"], room).await,
             Self::Judge => judge::look(&name, room).await,
-            Self::Canary => story(&name, &["canary"], room).await,
             Self::Clients => clients::look(&name, room).await,
             Self::Buckets => buckets::look(&name, room).await,
             Self::Bench => bench::look(&name, room).await,

@@ -1,11 +1,12 @@
 //! The README's first rollout, typed as it stands there. Its ports are exchanged for free ones, because tests run beside
 //! each other; nothing else is. Alone in its file: what it leaves running is found among this process's descendants.
 
-use std::{fs, net::TcpListener, process::Stdio, time::Duration};
+use std::{fs, process::Stdio, time::Duration};
 
 use echelon_testbed::{
     binaries::{Binaries, repository},
     place::Place,
+    ports,
     reaper::{Reaper, descendants},
 };
 use tokio::{process::Command, time};
@@ -33,8 +34,7 @@ fn commands(readme: &str) -> String {
 
 /// With ports that nobody has at the moment.
 fn with_free_ports(commands: &str) -> String {
-    let held: Vec<_> = (0..PORTS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let ports: Vec<_> = held.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+    let ports: [u16; PORTS] = ports::claim().unwrap();
     let one_of_three = format!("$(echo {} {} {} | cut -d' ' -f$n)", ports[3], ports[4], ports[5]);
     let changed = [
         ("127.0.0.1:7443", format!("127.0.0.1:{}", ports[0])),

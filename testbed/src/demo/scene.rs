@@ -14,11 +14,11 @@ use super::ledger::Ledger;
 use crate::{
     binaries::Binaries,
     bundle::{self, Entry},
-    coordinator::{Coordinator, Person, ports},
+    coordinator::{Coordinator, Person},
     host::Host,
     origin::{Artifact, Origin},
     place::Place,
-    screen,
+    ports, screen,
     visit::get,
 };
 
@@ -104,7 +104,7 @@ impl Scene {
     /// One of them fails.
     pub async fn add(&mut self, hosts: &[(&str, String)]) -> anyhow::Result<()> {
         let folder = self.place.folder("hosts")?;
-        for ((dc, name), port) in hosts.iter().zip(ports(hosts.len())?) {
+        for ((dc, name), port) in hosts.iter().zip(ports::claim_all(hosts.len())?) {
             let mut host = Host::new(&self.binaries, &self.coordinator, &folder, (name, dc), port)?;
             let labels = BTreeMap::from([("app", self.app.to_owned()), ("port", port.to_string())]);
             host.join(&self.coordinator, &labels).await?;

@@ -24,7 +24,7 @@ use super::{Found, job::Job, needs::PYTHON, room::Room};
 use crate::{
     binaries::target,
     bundle::{self, Entry},
-    coordinator::ports,
+    ports,
     process::Process,
 };
 
@@ -88,7 +88,7 @@ async fn installed(name: &str, room: &Room) -> anyhow::Result<PathBuf> {
 }
 
 async fn started(server: &Path, folder: &Path) -> anyhow::Result<(Process, SocketAddr)> {
-    let port = *ports(1)?.first().context("no port is free")?;
+    let [port] = ports::claim()?;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut command = Command::new(server);
     command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);

@@ -72,7 +72,7 @@ impl Job {
             .command
             .spawn()
             .with_context(|| format!("`{}` cannot be started", self.typed()))?;
-        let status = time::timeout(self.within, wait(&mut child, &path)).await;
+        let status = time::timeout(self.within, self.wait(&mut child, &path)).await;
         let said = || String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
         match status {
             Ok(status) => Ok(Ended {
@@ -101,6 +101,20 @@ impl Job {
         Ok(ended)
     }
 
+    /// Waits for its end, with a sign of life each minute.
+    async fn wait(&self, child: &mut Child, path: &PathBuf) -> std::io::Result<ExitStatus> {
+        let began = Instant::now();
+        loop {
+            if let Ok(status) = time::timeout(SIGN_OF_LIFE_EVERY, child.wait()).await {
+                return status;
+            }
+            let said = fs::read(path).unwrap_or_default();
+            let said = String::from_utf8_lossy(&said);
+            let time = began.elapsed().as_secs_f64();
+            screen::note(format_args!("{}, {time:.0} s: {}", self.name, last_line(&said)));
+        }
+    }
+
     fn typed(&self) -> String {
         let command = self.command.as_std();
         let program = PathBuf::from(command.get_program());
@@ -119,22 +133,6 @@ impl Ended {
     /// What matters of what it said.
     pub(super) fn show(&self) {
         show(&self.said);
-    }
-}
-
-async fn wait(child: &mut Child, path: &PathBuf) -> std::io::Result<ExitStatus> {
-    let began = Instant::now();
-    loop {
-        if let Ok(status) = time::timeout(SIGN_OF_LIFE_EVERY, child.wait()).await {
-            return status;
-        }
-        let said = fs::read(path).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
-        screen::note(format_args!(
-            "{:.0} s: {}",
-            began.elapsed().as_secs_f64(),
-            last_line(&said)
-        ));
     }
 }
 

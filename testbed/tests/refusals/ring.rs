@@ -12,10 +12,11 @@ use echelon_testbed::{
     binaries::Binaries,
     bundle::{self, Entry},
     cli::Said,
-    coordinator::{Coordinator, Person, ports},
+    coordinator::{Coordinator, Person},
     host::Host,
     origin::{Artifact, Origin},
     place::Place,
+    ports,
 };
 use tokio::{process::Command, sync::OnceCell, time};
 
@@ -61,7 +62,7 @@ impl Ring {
         let mut coordinator = Coordinator::new(binaries, place.path(), &flags).await.unwrap();
         coordinator.serve().await.unwrap();
         let folder = place.folder("hosts").unwrap();
-        let port = ports(1).unwrap()[0];
+        let [port] = ports::claim().unwrap();
         let host = Host::new(binaries, &coordinator, &folder, ("web-1", "dc1"), port).unwrap();
         let origin = Origin::start().await.unwrap();
         Self {
