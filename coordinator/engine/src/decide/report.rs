@@ -223,7 +223,8 @@ fn again(rollout: &Rollout, run: &Run, current: &Current, end: End, now: Time) -
 
 /// Where the host stands now. After a good end: where the phase leads. Held back: where it stood, for nothing was run.
 /// Otherwise where its agent says, or where it stood;
-/// and out of service, unless the phase was one that only looks.
+/// and out of service, unless the phase was one that only looks, or never ran: a host that serves for all that may not be
+/// taken for one that is out already.
 fn standing(rollout: &Rollout, current: &Current, report: &Report) -> Standing {
     match report.result {
         PhaseResult::Done | PhaseResult::AlreadyDone if current.note == Some(Note::Asks) => {
@@ -236,7 +237,9 @@ fn standing(rollout: &Rollout, current: &Current, report: &Report) -> Standing {
     let machine = &rollout.playbook.machine;
     let mut standing = report.standing.clone().unwrap_or_else(|| current.from.clone());
     let read_only = machine.phase(&current.phase).is_some_and(|phase| phase.read_only);
+    let never_ran = report.result == PhaseResult::Refused && standing.state == current.from.state;
     standing.traffic = match serving(machine, &standing.state) {
+        _ if never_ran => current.from.traffic,
         Serving::Full if !read_only => Serving::Out,
         traffic @ (Serving::Full | Serving::Out | Serving::Absent) => traffic,
     };
