@@ -28,7 +28,7 @@ use serde_json::value::RawValue;
 use crate::journal::{self, Journal};
 
 pub use inbox::{Answer, Inbox, Letter, Then, Unmet};
-pub use run::{Ground, Published, Reader, Running, start, wall};
+pub use run::{Published, Reader, Running, start, wall};
 pub use story::{Line, Page, Story};
 
 /// What is owed now, or (`None`) no longer.

@@ -7,6 +7,7 @@ pub mod command;
 pub mod config;
 pub mod decisions;
 pub mod driver;
+pub mod ground;
 pub mod journal;
 pub mod link;
 pub mod listen;

@@ -8,6 +8,7 @@ mod bound;
 mod hear;
 mod order;
 mod output;
+mod sign;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -24,7 +25,7 @@ use echelon_proto::{
     },
 };
 use futures::Stream;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
@@ -33,19 +34,16 @@ use crate::{
     driver::{Answer, Inbox, Reader, Unmet, wall},
     listen::ConnectInfo,
     output::Output,
-    pki::{Authority, HostCertificate, Identity, Token},
+    pki::{HostCertificate, Identity, Token},
     runner::{dispatch::Dispatch, prefetch::Prefetch},
     samples::Samples,
     sessions::{Closed, Guard, Item, Sessions},
 };
 
-pub use self::{hear::report, order::message};
+pub use self::{hear::report, order::message, sign::Signer};
 
 /// For an agent's Hello after it has opened the stream.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
-
-/// Certificates signed at once. Each costs a verification and a signature; two cores do no more in parallel.
-const SIGNING_MAX: usize = 4;
 
 /// Who takes what is no event: nothing of it is decided on or written down.
 #[derive(Debug, Clone)]
@@ -67,8 +65,7 @@ pub struct Link {
     dispatch: Arc<Dispatch>,
     outputs: Arc<Output>,
     hands: Hands,
-    authority: Arc<Authority>,
-    signing: Semaphore,
+    signer: Signer,
 }
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -83,7 +80,7 @@ impl Link {
         dispatch: Arc<Dispatch>,
         outputs: Arc<Output>,
         hands: Hands,
-        authority: Arc<Authority>,
+        signer: Signer,
     ) -> Self {
         Self {
             inbox,
@@ -92,8 +89,7 @@ impl Link {
             dispatch,
             outputs,
             hands,
-            authority,
-            signing: Semaphore::new(SIGNING_MAX),
+            signer,
         }
     }
 
@@ -105,24 +101,10 @@ impl Link {
             .max_encoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
 
-    async fn sign(&self, csr: String, host: HostId) -> Result<HostCertificate, Status> {
-        // The semaphore is never closed.
-        let _turn = self
-            .signing
-            .acquire()
-            .await
-            .map_err(|_| Status::unavailable("stopping"))?;
-        let authority = self.authority.clone();
-        let signed = tokio::task::spawn_blocking(move || authority.issue_host(&csr, &host, wall())).await;
-        signed
-            .map_err(|error| Status::internal(format!("signing ended early: {error}")))?
-            .map_err(|error| Status::invalid_argument(error.to_string()))
-    }
-
     fn joined(&self, certificate: HostCertificate) -> Response<JoinResponse> {
         Response::new(JoinResponse {
             certificate_pem: certificate.pem,
-            ca_pem: self.authority.ca_pem().to_owned(),
+            ca_pem: self.signer.ca_pem().to_owned(),
             not_after_ms: i64::try_from(certificate.not_after.0).unwrap_or(i64::MAX),
         })
     }
@@ -176,7 +158,7 @@ impl link_server::Link for Link {
             .get(&token)
             .is_some_and(|grant| grant.host == host);
         let signed = if known {
-            Some(self.sign(request.csr_pem, host.clone()).await?)
+            Some(self.signer.sign(request.csr_pem, host.clone()).await?)
         } else {
             None
         };
@@ -197,7 +179,7 @@ impl link_server::Link for Link {
         if !self.reader.latest().state.hosts.contains_key(&host) {
             return Err(Status::permission_denied(format!("{host} has not joined")));
         }
-        let certificate = self.sign(request.into_inner().csr_pem, host).await?;
+        let certificate = self.signer.sign(request.into_inner().csr_pem, host).await?;
         Ok(self.joined(certificate))
     }
 

@@ -18,9 +18,10 @@ use crate::{
     balancer::Balancers,
     config::Config,
     decisions::{self, Decisions},
-    driver::{self, Driver, Ground, Inbox, Reader, Retention, Running, wall},
+    driver::{self, Driver, Inbox, Reader, Retention, Running, wall},
+    ground::Ground,
     journal::{self, Journal},
-    link::{Hands, Link},
+    link::{Hands, Link, Signer},
     listen::{self, Bounds, ClientCertificate, Incoming, Listener, Socket, server_config},
     output::{self, Output},
     pki::{self, Authority},
@@ -131,7 +132,7 @@ struct House<S> {
     dispatch: Arc<Dispatch>,
     outputs: Arc<Output>,
     decisions: Arc<Decisions>,
-    authority: Arc<Authority>,
+    signer: Signer,
     samples: Arc<Samples>,
     sources: Arc<Sources>,
     background: JoinSet<()>,
@@ -143,7 +144,7 @@ impl<S: Socket> House<S> {
     where
         P: Place<Listener: Listener<Socket = S>>,
     {
-        let authority = Arc::new(Authority::open(&config.pki())?);
+        let authority = Authority::open(&config.pki())?;
         let journal = place.journal(&config.journal())?;
         let outputs = Arc::new(Output::open(&config.output(), config.output_bytes_max)?);
         let decisions = Arc::new(Decisions::open(&config.decisions(), decisions::BYTES_MAX)?);
@@ -188,7 +189,7 @@ impl<S: Socket> House<S> {
             dispatch,
             outputs,
             decisions,
-            authority,
+            signer: Signer::new(Arc::new(authority), P::GROUND),
             samples,
             sources,
             background,
@@ -212,7 +213,7 @@ impl<S: Socket> House<S> {
             dispatch,
             outputs,
             decisions,
-            authority,
+            signer,
             samples,
             sources,
             mut background,
@@ -232,7 +233,7 @@ impl<S: Socket> House<S> {
             dispatch,
             outputs.clone(),
             hands.clone(),
-            authority,
+            signer,
         );
         let known = Known {
             outputs,
@@ -278,14 +279,10 @@ async fn recover(ground: Ground, config: &Config, journal: Journal<echelon_engin
         history: config.keep_entries,
     };
     let engine = engine_config(config);
-    let open = move || Driver::open(journal, engine, retention, wall());
-    let driver = match ground {
-        Ground::Threads => {
-            let opened = tokio::task::spawn_blocking(open).await;
-            opened.map_err(|error| Error::Thread(error.to_string()))??
-        }
-        Ground::Tasks => open()?,
-    };
+    let opened = ground
+        .work(move || Driver::open(journal, engine, retention, wall()))
+        .await;
+    let driver = opened.map_err(|error| Error::Thread(error.to_string()))??;
     let state = driver.state();
     tracing::info!(
         term = state.term,

@@ -3,23 +3,18 @@
 //! clock, the same loop is a task.
 
 use std::{
-    future::Future,
     io,
     sync::Arc,
-    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use echelon_engine::{Config, Event, State};
 use echelon_failpoint as failpoint;
 use echelon_proto::Time;
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot, watch},
-};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Change, Driver, Inbox, Letter, Stopped, Story, Then, Unmet};
-use crate::journal;
+use crate::{ground::Ground, journal};
 
 /// Events of one turn. One commit serves them all; more would let the first of them wait longer for little gain.
 const TURN_EVENTS_MAX: usize = 1024;
@@ -89,15 +84,6 @@ pub struct Running {
     pub ended: oneshot::Receiver<Result<(), journal::Error>>,
 }
 
-/// Where what takes long runs: the driver, which waits for its disk, and the encoding of snapshots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ground {
-    /// On threads of their own: the process.
-    Threads,
-    /// As tasks of the runtime: the real-stack simulation, whose disk is memory and whose time stands still meanwhile.
-    Tasks,
-}
-
 /// Starts the driver. `runners` is called where the driver runs, after each commit, and must not block. To be called
 /// within the runtime.
 ///
@@ -135,22 +121,6 @@ pub fn start(
     };
     ground.settle("driver", life)?;
     Ok(Running { reader, term, ended })
-}
-
-impl Ground {
-    /// Lets this run by itself. To be called within the runtime.
-    fn settle(self, name: &str, life: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let runtime = Handle::current();
-        match self {
-            Self::Threads => drop(
-                thread::Builder::new()
-                    .name(name.into())
-                    .spawn(move || runtime.block_on(life))?,
-            ),
-            Self::Tasks => drop(runtime.spawn(life)),
-        }
-        Ok(())
-    }
 }
 
 fn published(driver: &Driver) -> Published {

@@ -355,7 +355,15 @@ fn run(disk: &Disk) -> (Inbox, Running) {
 }
 
 fn start_on_thread(driver: Driver, inbox: &Inbox, letters: tokio::sync::mpsc::Receiver<Letter>) -> Running {
-    super::start(Ground::Threads, driver, Config::default(), inbox, letters, drop).unwrap()
+    super::start(
+        crate::ground::Ground::Threads,
+        driver,
+        Config::default(),
+        inbox,
+        letters,
+        drop,
+    )
+    .unwrap()
 }
 
 #[tokio::test]

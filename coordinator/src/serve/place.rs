@@ -7,7 +7,7 @@ use echelon_engine::Entry;
 use tokio::net::TcpListener;
 
 use crate::{
-    driver::Ground,
+    ground::Ground,
     journal::{self, Journal},
     listen::{self, Listener},
 };
@@ -17,7 +17,7 @@ pub trait Place: Sync {
     /// What it listens with.
     type Listener: Listener;
 
-    /// Where its driver runs.
+    /// Where what takes long runs.
     const GROUND: Ground;
 
     /// Its journal; the folder is the one of its config.

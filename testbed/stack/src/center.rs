@@ -5,7 +5,8 @@ use std::{future::pending, net::SocketAddr, path::Path};
 
 use echelon_coordinator::{
     config::Config,
-    driver::{Ground, Reader},
+    driver::Reader,
+    ground::Ground,
     journal::{self, Disk, Journal, MemoryStore},
     listen,
     serve::{self, Place, serve_at},

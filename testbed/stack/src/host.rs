@@ -18,7 +18,7 @@ use crate::{
     center::{AGENTS, NAME},
     net::Wires,
     program::Programs,
-    world::{Shared, Stage},
+    world::Shared,
 };
 
 const DATACENTERS: [&str; 3] = ["dc1", "dc2", "dc3"];
@@ -134,17 +134,16 @@ pub(crate) async fn live(shared: Shared, at: usize, ca: Arc<str>) -> turmoil::Re
     Ok(())
 }
 
-/// Its key and certificate: those of before, or by a token as soon as there is one. Nobody speaks before all have joined:
-/// signing is done on a thread, which must be alone.
+/// Its key and certificate: those of before, or by a token as soon as there is one.
 async fn joined(shared: &Shared, at: usize, coordinator: &Coordinator, ca: &str) -> Result<String, identity::Error> {
     loop {
-        let (host, token, identity, stage) = {
+        let (host, token, identity) = {
             let world = shared.lock();
             let host = &world.hosts[at];
-            (host.id.clone(), host.token.clone(), host.identity.clone(), world.stage)
+            (host.id.clone(), host.token.clone(), host.identity.clone())
         };
         match (identity, token) {
-            (Some(identity), _) if stage > Stage::Joining => return Ok(identity),
+            (Some(identity), _) => return Ok(identity),
             (None, Some(token)) => {
                 let pem = identity::enrol(coordinator, identity::trust(ca.as_bytes())?, &host, &token).await?;
                 shared.lock().hosts[at].identity = Some(pem);

@@ -204,8 +204,8 @@ impl World {
         })
     }
 
-    /// By what runs on hosts: so many of its pool may be out of service. Only of a rollout that is alone: another's limit may
-    /// be wider, and let a host out while this order was on its way.
+    /// By what runs on hosts: so many of its pool may be out of service. Only of a rollout that was alone since it gave the
+    /// order: another's limit may be wider, and let a host out while the order was on its way.
     fn leaves_enough(&self, host: usize, order: &Order) -> Held {
         let leaving = &self.hosts[host];
         if !stands(order.from_state.as_ref()) || leaving.serves.is_empty() || leaving.is_out() {
@@ -215,17 +215,23 @@ impl World {
         let Some(rollout) = state.rollouts.get(&order.fence.rollout) else {
             return Ok(());
         };
-        if state.active().any(|other| other.id != rollout.id) {
+        let run = rollout.runs.get(&leaving.id).and_then(|run| run.current.as_ref());
+        let Some(ordered) = run.map(|current| current.started) else {
+            return Ok(());
+        };
+        let has_been = |other: &Rollout| other.started.is_some() && other.ended.is_none_or(|ended| ended >= ordered);
+        let is_beside = |other: &Rollout| other.id != rollout.id && has_been(other);
+        if state.rollouts.values().any(is_beside) {
             return Ok(());
         }
         let pools = rollout.plan.lanes.iter().flat_map(|lane| &lane.capacity);
         for pool in pools.filter(|pool| pool.hosts.contains(&leaving.id)) {
             let others = self.hosts.iter().filter(|other| pool.hosts.contains(&other.id));
-            let out = others.filter(|other| other.is_out()).count() + 1;
-            must(out <= pool.max_unavailable as usize, "2 capacity", || {
+            let out: Vec<_> = others.filter(|other| other.is_out()).map(|other| &other.id).collect();
+            must(out.len() < pool.max_unavailable as usize, "2 capacity", || {
                 let max = pool.max_unavailable;
                 format!(
-                    "{} takes its host out of service: {out} are out then, {max} may be",
+                    "{} takes its host out of service, {out:?} are out, and {max} may be",
                     order.fence
                 )
             })?;
