@@ -10,7 +10,7 @@ mod world;
 
 use std::process::ExitCode;
 
-pub use bench::measure;
+pub use bench::{Rows, measure};
 pub use figures::{Figure, Figures};
 
 use crate::{bench::Format, screen};
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Few canaries: to see that it runs, not how good it is
     #[arg(long)]
     pub quick: bool,
+    /// Only these rows; may be given again
+    #[arg(long, value_enum, value_name = "ROWS")]
+    pub only: Vec<Rows>,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
@@ -43,7 +46,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let canaries = arguments
         .canaries
         .unwrap_or(if arguments.quick { CANARIES_QUICK } else { CANARIES });
-    let figures = measure(arguments.seed, canaries);
+    let figures = measure(arguments.seed, canaries, &arguments.only);
     screen::gap();
     screen::plain(figures.text());
     if arguments.output == Format::Json {

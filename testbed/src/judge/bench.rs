@@ -3,6 +3,7 @@
 
 use std::{num::NonZero, thread, time::Instant};
 
+use clap::ValueEnum as _;
 use echelon_judge::{
     Budget, Direction, Label, METRICS_MAX, Outcome, Verdict,
     case::Points,
@@ -68,21 +69,65 @@ pub(super) const NO_GOAL: Goal = Goal {
     ..FALSE_MOST
 };
 
-/// Every row, one after the other.
+/// Rows of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rows {
+    /// Releases that do nothing, by every kind of metric but forecasts
+    Harmless,
+    /// Releases that harm
+    Harmful,
+    /// Both, against a forecast
+    Forecasts,
+    /// How long it takes
+    Speed,
+    /// Which of several rollouts it was
+    Blame,
+}
+
+impl Rows {
+    fn measure(self, seed: u64, canaries: u64, row: &mut impl FnMut(Figure)) {
+        match self {
+            Self::Harmless => harmlesses(seed, canaries, row),
+            Self::Harmful => harmfuls(seed, canaries, row),
+            Self::Forecasts => forecasts(seed, (canaries / 20).max(10)).into_iter().for_each(row),
+            Self::Speed => row(speed(seed)),
+            Self::Blame => blame::rows(seed, canaries).into_iter().for_each(row),
+        }
+    }
+}
+
+/// These rows, or all of them, one after the other.
 #[must_use]
-pub fn measure(seed: u64, canaries: u64) -> Figures {
+pub fn measure(seed: u64, canaries: u64, only: &[Rows]) -> Figures {
     let mut rows = Vec::new();
     let mut row = |figure: Figure| {
         screen::note(format_args!("{}", figure.name));
         rows.push(figure);
     };
+    for wanted in Rows::value_variants() {
+        if only.is_empty() || only.contains(wanted) {
+            wanted.measure(seed, canaries, &mut row);
+        }
+    }
+    Figures {
+        seed,
+        cores: thread::available_parallelism().map_or(1, NonZero::get),
+        profile: if cfg!(debug_assertions) { "debug" } else { "release" },
+        rows,
+    }
+}
+
+fn harmlesses(seed: u64, canaries: u64, row: &mut impl FnMut(Figure)) {
     for rho in [0.0, 0.5, 0.8] {
         row(harmless(seed, canaries, Fleet { rho, ..WIDE }, FALSE_MOST));
     }
-    mixed(seed, canaries).into_iter().for_each(&mut row);
-    hotter(seed, (canaries / 4).max(10)).into_iter().for_each(&mut row);
+    mixed(seed, canaries).into_iter().for_each(&mut *row);
+    hotter(seed, (canaries / 4).max(10)).into_iter().for_each(&mut *row);
     row(harmless(seed, (canaries / 4).max(10), EVEN, FALSE_MOST));
     row(harmless(seed, (canaries / 20).max(10), FEW, FALSE_MOST));
+}
+
+fn harmfuls(seed: u64, canaries: u64, row: &mut impl FnMut(Figure)) {
     let soon = Goal {
         failed_least: Some(0.95),
         median_most: Some(3.0),
@@ -102,15 +147,6 @@ pub fn measure(seed: u64, canaries: u64) -> Figures {
     row(failing(seed, canaries));
     row(slower(seed, canaries / 4));
     row(slower_as_one_heap(seed, canaries / 4));
-    forecasts(seed, (canaries / 20).max(10)).into_iter().for_each(&mut row);
-    row(speed(seed));
-    blame::rows(seed, canaries).into_iter().for_each(&mut row);
-    Figures {
-        seed,
-        cores: thread::available_parallelism().map_or(1, NonZero::get),
-        profile: if cfg!(debug_assertions) { "debug" } else { "release" },
-        rows,
-    }
 }
 
 fn errors() -> [(f64, f64, Goal); 3] {
