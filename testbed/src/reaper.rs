@@ -124,12 +124,14 @@ fn row(stat: &str) -> Option<Row> {
     let (pid, _) = stat.split_once(' ')?;
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
-    let zombie = matches!(fields.next()?, "Z" | "X");
+    let ended = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
+    let threads: u32 = fields.nth(15)?.parse().ok()?;
     Some(Row {
         pid: pid.parse().ok()?,
         parent,
-        zombie,
+        // Its first thread may have ended before the others, which still hold its sockets.
+        zombie: ended && threads <= 1,
     })
 }
 
@@ -146,8 +148,10 @@ mod tests {
             parent: 3,
             zombie: false,
         };
-        assert_eq!(row("7 (a) b) S 3 7 7 0"), Some(wanted));
-        assert!(row("8 (x) Z 3 8").unwrap().zombie);
+        assert_eq!(row("7 (a) b) S 3 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 9"), Some(wanted));
+        let ended = |threads| row(&format!("8 (x) Z 3 8 8 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 9"));
+        assert!(ended(1).unwrap().zombie);
+        assert!(!ended(2).unwrap().zombie, "a thread is still there");
         assert_eq!(row("nonsense"), None);
     }
 

@@ -30,7 +30,8 @@ pub(super) struct Process {
     pub(super) session: i32,
     /// In clock ticks since boot.
     pub(super) began: u64,
-    /// Ended, but not yet waited for.
+    /// Ended with all its threads, but not yet waited for. While one of them is still on its way out, so are the sockets and
+    /// files that they share.
     pub(super) is_zombie: bool,
 }
 
@@ -50,7 +51,7 @@ fn parse(stat: &str) -> Option<Process> {
         group: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         began: fields.get(19)?.parse().ok()?,
-        is_zombie: matches!(*fields.first()?, "Z" | "X"),
+        is_zombie: matches!(*fields.first()?, "Z" | "X") && fields.get(17)?.parse::<u32>().ok()? <= 1,
     })
 }
 
@@ -141,6 +142,20 @@ mod tests {
         );
         assert!(!process.is_zombie);
         assert_eq!(parse("42 (sh)"), None);
+    }
+
+    #[test]
+    fn a_process_has_ended_when_the_last_of_its_threads_has() {
+        let stat = |state: &str, threads: u32| {
+            let stat = format!("42 (app) {state} 1 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 {threads} 0 98765 0 0");
+            parse(&stat).unwrap()
+        };
+        assert!(!stat("S", 1).is_zombie);
+        assert!(
+            !stat("Z", 3).is_zombie,
+            "the first thread is gone, the others hold its port"
+        );
+        assert!(stat("Z", 1).is_zombie && stat("X", 0).is_zombie);
     }
 
     #[test]
