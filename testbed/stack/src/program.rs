@@ -198,7 +198,15 @@ impl World {
         must(busy.len() < max, "2 capacity", || {
             format!("{} begins beside {busy:?}, and {max} may be at it", order.fence)
         })?;
-        let earlier = busy.iter().find(|(_, other)| *other < wave);
+        // One that failed, and is tried again after its wave has passed, is late by a person's word.
+        let is_late = |host: &HostId, of: usize| {
+            let passed = rollout.lanes[lane].waves.get(of).and_then(|wave| wave.passed);
+            let ordered = rollout.runs.get(host).and_then(|run| run.current.as_ref());
+            passed
+                .zip(ordered)
+                .is_some_and(|(passed, current)| current.started >= passed)
+        };
+        let earlier = busy.iter().find(|(host, of)| *of < wave && !is_late(host, *of));
         must(earlier.is_none(), "9 gate", || {
             format!("{} begins in wave {wave} while {earlier:?} still runs", order.fence)
         })
