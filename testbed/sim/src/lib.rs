@@ -33,6 +33,7 @@ mod world;
 
 pub use chance::Chance;
 pub use fault::Fault;
+pub use playbook::fill;
 pub use reach::TRANSITIONS;
 pub use set::{Set, Sum, guarded};
 pub use story::{Held, Story, Violation, must};

@@ -81,17 +81,21 @@ const BESIDES: [(&str, &str); 3] = [
     ),
 ];
 
+/// The text with one of what may stand there for each word after an @.
+pub fn fill(chance: &mut Chance, text: &str, choices: &[(&str, &[&str])]) -> String {
+    choices.iter().fold(text.to_owned(), |text, (key, choices)| {
+        let chosen = chance.of(choices).copied().unwrap_or_default();
+        text.replace(&format!("@{key}"), chosen)
+    })
+}
+
 /// One playbook for an app, drawn.
 ///
 /// # Panics
 /// The text is not one that the reader takes: a fault of this file.
 #[must_use]
 pub(crate) fn draw(chance: &mut Chance, name: &str, app: &str) -> (Checked, String) {
-    let mut text = TEXT.replace("NAME", name).replace("APP", app);
-    for (key, choices) in CHOICES {
-        let chosen = chance.of(choices).copied().unwrap_or_default();
-        text = text.replace(&format!("@{key}"), chosen);
-    }
+    let mut text = fill(chance, &TEXT.replace("NAME", name).replace("APP", app), &CHOICES);
     for (key, line) in BESIDES {
         let said = if chance.permille(333) { line } else { "" };
         text = text.replace(&format!("# @{key}\n"), said);

@@ -1,7 +1,7 @@
 //! The playbook of a seed: one machine, with what can be said of waves, gates and failures drawn anew. Deliberately a text
 //! that a person pushes: nothing is set behind it.
 
-use echelon_sim::Chance;
+use echelon_sim::{Chance, fill};
 
 const TEXT: &str = include_str!("../playbooks/service.yaml");
 
@@ -37,12 +37,7 @@ const CHOICES: [(&str, &[&str]); 11] = [
 
 /// One for an app, drawn.
 pub(crate) fn draw(chance: &mut Chance, name: &str, app: &str) -> String {
-    let mut text = TEXT.replace("NAME", name).replace("APP", app);
-    for (key, choices) in CHOICES {
-        let chosen = chance.of(choices).copied().unwrap_or_default();
-        text = text.replace(&format!("@{key}"), chosen);
-    }
-    text
+    fill(chance, &TEXT.replace("NAME", name).replace("APP", app), &CHOICES)
 }
 
 #[cfg(test)]
