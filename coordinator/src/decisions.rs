@@ -14,6 +14,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::{Datacenter, GateName, RolloutId};
 
 use crate::output::{Error, room::Room};
@@ -137,8 +138,11 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let new = path.with_extension("new");
     let mut file = File::create(&new).map_err(io("make", &new))?;
     file.write_all(bytes).map_err(io("write", &new))?;
+    failpoint::pass("decision", "written");
     file.sync_all().map_err(io("write", &new))?;
+    failpoint::pass("decision", "synced");
     fs::rename(&new, path).map_err(io("put in its place", path))?;
+    failpoint::pass("decision", "renamed");
     let folder_itself = File::open(folder).and_then(|folder| folder.sync_all());
     folder_itself.map_err(io("write", folder))
 }

@@ -105,6 +105,12 @@ impl Coordinator {
         Ok(coordinator)
     }
 
+    /// Where its data is.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// `serve` is started with these variables, too.
     #[must_use]
     pub fn with_environment(mut self, environment: &[(String, String)]) -> Self {

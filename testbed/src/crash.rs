@@ -154,7 +154,7 @@ async fn learn(binaries: &Binaries, folder: &Path) -> anyhow::Result<Passed> {
         let variable = ("ECHELON_FAILPOINTS_PASSED".to_owned(), file.display().to_string());
         (who, vec![variable])
     });
-    tell(binaries, folder, &environment)
+    tell(binaries, folder, &environment, true)
         .await
         .context("with nobody dying")?;
     let mut passed = Passed::default();
@@ -164,13 +164,18 @@ async fn learn(binaries: &Binaries, folder: &Path) -> anyhow::Result<Passed> {
     Ok(passed)
 }
 
-async fn tell(binaries: &Binaries, folder: &Path, environment: &[(Who, Vec<(String, String)>)]) -> anyhow::Result<()> {
+async fn tell(
+    binaries: &Binaries,
+    folder: &Path,
+    environment: &[(Who, Vec<(String, String)>)],
+    is_judged: bool,
+) -> anyhow::Result<()> {
     let ground = Ground {
         folder: folder.to_owned(),
         coordinator: folder.to_owned(),
     };
     let ring = Ring::start(binaries, &ground, environment).await?;
-    let acknowledged = story::tell(&ring).await?;
+    let acknowledged = story::tell(&ring, is_judged).await?;
     check::all(ring, &acknowledged).await
 }
 
@@ -208,7 +213,8 @@ async fn die<'a>(
             ("ECHELON_FAILPOINT".to_owned(), death.place.clone()),
             ("ECHELON_FAILPOINT_TICKETS".to_owned(), tickets.display().to_string()),
         ];
-        tell(binaries, &folder, &[(death.who, variables)]).await?;
+        let is_judged = death.place.starts_with("decision:");
+        tell(binaries, &folder, &[(death.who, variables)], is_judged).await?;
         Ok(fs::read_dir(&tickets)?.next().is_none())
     };
     let ended = time::timeout(RUN_WITHIN, run).await;

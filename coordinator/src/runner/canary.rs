@@ -18,6 +18,7 @@ use echelon_engine::{
     Event,
     effect::{Comparison, Effect, Key},
 };
+use echelon_failpoint as failpoint;
 use echelon_proto::{Span, Time};
 use tokio::{runtime::Handle, task::AbortHandle, time};
 
@@ -114,6 +115,7 @@ impl Canaries {
     /// False: the coordinator stops.
     async fn tell(&self, comparison: &Comparison, looked: Looked) -> bool {
         self.keep(comparison, &looked).await;
+        failpoint::pass("decision", "kept");
         let event = Event::CanaryLooked {
             rollout: comparison.rollout.clone(),
             datacenter: comparison.datacenter.clone(),

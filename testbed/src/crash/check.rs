@@ -1,7 +1,7 @@
 //! What must hold in the end, whoever died: read from what the programs of phases wrote, from the hosts' disks, and from the
 //! journal's records. Deliberately nothing that the coordinator says of itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
@@ -40,7 +40,22 @@ pub(super) async fn all(ring: Ring, acknowledged: &Acknowledged) -> anyhow::Resu
     for what in ["phase_started", "phase_ended"] {
         alone(kind(&records, what), &["rollout", "host", "attempt"]).with_context(|| what.to_owned())?;
     }
-    alone(kind(&records, "rollout_ended"), &["rollout"]).context("rollout_ended")
+    alone(kind(&records, "rollout_ended"), &["rollout"]).context("rollout_ended")?;
+    kind(&records, "canary_looked").try_for_each(|look| explained(look, coordinator.data()))
+}
+
+/// What a judge said is on the disk, whole, for whoever asks why.
+fn explained(look: &Value, data: &Path) -> anyhow::Result<()> {
+    let word = |field: &str| look[field].as_str().unwrap_or_default();
+    let mut path = data.join("decisions").join(word("rollout"));
+    path.push(word("datacenter"));
+    path.push(look["wave"].to_string());
+    path.push(format!("{}.json", word("gate")));
+    let text =
+        fs::read(&path).with_context(|| format!("{look} is in the journal, and nothing in {}", path.display()))?;
+    let kept: Value = serde_json::from_slice(&text).with_context(|| format!("{} is torn", path.display()))?;
+    ensure!(kept.is_object(), "{} says nothing", path.display());
+    Ok(())
 }
 
 /// No attempt of a phase ran twice.

@@ -128,7 +128,7 @@ async fn cut(
         time::sleep(after).await;
         lose(&ring, who, &mut disk).await
     };
-    let (acknowledged, cut) = tokio::join!(story::tell(&ring), cutting);
+    let (acknowledged, cut) = tokio::join!(story::tell(&ring, false), cutting);
     cut.context("the power could not be cut")?;
     check::all(ring, &acknowledged?).await?;
     disk.end().await
