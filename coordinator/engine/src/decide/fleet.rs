@@ -67,11 +67,18 @@ pub(super) fn attached(engine: &Engine, host: &HostId, session: u64, hello: &Hel
     }])
 }
 
-/// What the agent's word on a state means for traffic: as we know it where it says what we know, else by the machine of
-/// the newest rollout of the app; a failed phase or an unknown state is out of service.
+/// What the agent's word on a state means for traffic: as we know it where it says what we know (we write the phase before
+/// its error), else by the machine of the newest rollout of the app; an unknown state is out of service.
 fn traffic(engine: &Engine, host: &Host, app: &echelon_proto::App, standing: &Standing) -> Serving {
     let known = host.standings.get(app);
-    if let Some(known) = known.filter(|known| known.state == standing.state && known.error == standing.error) {
+    let is_known = |known: &&Standing| {
+        let is_same = match (&known.error, &standing.error) {
+            (Some(ours), Some(theirs)) => ours.ends_with(theirs.as_str()),
+            (ours, theirs) => ours == theirs,
+        };
+        is_same && known.state == standing.state
+    };
+    if let Some(known) = known.filter(is_known) {
         return known.traffic;
     }
     let newest = engine.state().rollouts.values().filter(|rollout| rollout.app == *app);
@@ -81,10 +88,12 @@ fn traffic(engine: &Engine, host: &Host, app: &echelon_proto::App, standing: &St
     }
 }
 
+/// The same by this rollout's machine. What would serve, and in which a phase has failed, is out of service; what is not there
+/// takes nothing from its host, whatever failed.
 pub(super) fn traffic_by(rollout: &Rollout, standing: &Standing) -> Serving {
-    match &standing.error {
-        Some(_) => Serving::Out,
-        None => serving(&rollout.playbook.machine, &standing.state),
+    match serving(&rollout.playbook.machine, &standing.state) {
+        Serving::Full if standing.error.is_some() => Serving::Out,
+        traffic @ (Serving::Full | Serving::Out | Serving::Absent) => traffic,
     }
 }
 

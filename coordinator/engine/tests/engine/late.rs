@@ -5,6 +5,7 @@ use echelon_engine::{
     command::{Command, What},
     effect::Order,
     event::{PhaseResult, Report},
+    host::Serving,
 };
 use echelon_proto::Span;
 
@@ -42,6 +43,30 @@ fn lost() -> (World, Order) {
         "it is not called lost"
     );
     (world, order)
+}
+
+/// Seed 561 of the real stack at 8 hosts: the host counted as out of service by the agent's word, and what else stood there
+/// was taken out in earnest while another host was.
+#[test]
+fn a_first_installation_that_failed_takes_nothing_from_its_host_when_the_agent_tells_of_it() {
+    let mut world = World::new();
+    world.host("dc1", "a1");
+    world.release("1.0");
+    world.playbook(PLAYBOOK, &[]);
+    let start = world.start("1.0", "holding");
+    world.command("alice", Command::StartRollout(start)).unwrap();
+    let order = world.orders().first().cloned().unwrap();
+    world.report(&order, PhaseResult::Failed, Some(1));
+    let traffic = |world: &World| {
+        let host = world.engine.state().hosts.get(&order.fence.host).unwrap();
+        host.standings[&order.app].traffic
+    };
+    assert_eq!(traffic(&world), Serving::Absent);
+    for _ in 0..2 {
+        world.detach("a1");
+        world.attach("a1");
+        assert_eq!(traffic(&world), Serving::Absent);
+    }
 }
 
 /// Seed 60 at 8 hosts: the coordinator never asked again, for nothing of this app was owed.

@@ -12,7 +12,7 @@ use echelon_engine::{
     command::{Act, Artifact, Command, Grant, PlanRequest, Start, Verb, What},
     effect::{Effect, Key, Order},
     event::{Hello, PhaseResult, Report},
-    host::Standing,
+    host::{Serving, Standing},
     rollout::{LaneStage, Settled},
     view,
 };
@@ -308,12 +308,18 @@ impl World {
                 order.fence.attempt,
             ));
         }
+        let message = if result.is_good() { "" } else { "made to" }.to_owned();
+        if !result.is_good() && !matches!(result, PhaseResult::Refused | PhaseResult::HeldBack) {
+            let before = ledger.entry(order.app.clone()).or_insert_with(|| Standing {
+                state: order.from.clone(),
+                release: None,
+                previous: None,
+                error: None,
+                traffic: Serving::default(),
+            });
+            before.error = Some(message.clone());
+        }
         let standing = ledger.get(&order.app).cloned();
-        let message = if result.is_good() {
-            String::new()
-        } else {
-            "made to".into()
-        };
         let tail = String::new();
         let fence = order.fence.clone();
         let report = Report {
