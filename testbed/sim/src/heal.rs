@@ -20,6 +20,8 @@ const PATIENCE: u32 = 60;
 const HOSTS_A_MINUTE: u32 = 5;
 /// A rollout may wait behind a few others: so many times the patience everything must have ended in.
 const QUEUE: u32 = 12;
+/// Minutes after which the longest program has been ended by its agent, also one that nobody waits for any more.
+const PROGRAM: u32 = 4;
 
 /// To the end.
 pub(crate) fn heal(world: &mut World, until: Option<u64>) -> Held {
@@ -159,11 +161,16 @@ fn stands_still(world: &World, rollout: &RolloutId) -> bool {
 
 /// What the coordinator believes of each host is what its agent's ledger says.
 fn agree(world: &mut World, until: Option<u64>) -> Held {
-    if !pass(world, Span::secs(60), until)? {
-        return Ok(());
+    let mut agreed = Ok(());
+    for _ in 0..PROGRAM {
+        if !pass(world, Span::secs(60), until)? {
+            return Ok(());
+        }
+        let mut joined = world.hosts.iter().filter(|host| host.joined);
+        agreed = joined.try_for_each(|host| world.watch.agrees(&host.id, &host.ledger));
+        if agreed.is_ok() {
+            break;
+        }
     }
-    for host in world.hosts.iter().filter(|host| host.joined) {
-        world.watch.agrees(&host.id, &host.ledger)?;
-    }
-    Ok(())
+    agreed
 }

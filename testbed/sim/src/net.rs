@@ -15,6 +15,8 @@ pub(crate) struct Link {
     pub(crate) host: usize,
     /// Nothing goes through any more.
     pub(crate) broken: bool,
+    /// The process at its other end is gone: what is still on its way to it reaches nobody.
+    pub(crate) orphaned: bool,
     /// The coordinator has taken the Hello.
     pub(crate) attached: bool,
     /// Which coordinator's process, and which of its sessions.
@@ -53,6 +55,7 @@ impl Net {
         let link = Link {
             host,
             broken: false,
+            orphaned: false,
             attached: false,
             session: None,
             early: Vec::new(),
@@ -65,6 +68,11 @@ impl Net {
 
     pub(crate) fn get(&self, link: u64) -> Option<&Link> {
         self.links.get(&link)
+    }
+
+    /// The coordinator's process is gone.
+    pub(crate) fn orphan_all(&mut self) {
+        self.links.values_mut().for_each(|link| link.orphaned = true);
     }
 
     pub(crate) fn get_mut(&mut self, link: u64) -> Option<&mut Link> {

@@ -27,6 +27,8 @@ pub(super) struct Memory {
 pub(super) struct Seen {
     /// Where each host stood when it was first touched.
     pub(super) origins: BTreeMap<HostId, Standing>,
+    /// Hosts of which more was heard than that they refuse their orders.
+    moved: BTreeSet<HostId>,
     /// The newest attempt whose program began on a host.
     pub(super) begun: BTreeMap<HostId, u32>,
     /// How programs ended, by what ran them.
@@ -79,6 +81,24 @@ impl Memory {
             } if result.is_good() => {
                 let seen = self.rollouts.entry(rollout.clone()).or_default();
                 seen.done.insert((host.clone(), *attempt));
+                seen.moved.insert(host.clone());
+            }
+            Record::PhaseEnded {
+                rollout,
+                host,
+                result,
+                standing,
+                ..
+            } => {
+                let seen = self.rollouts.entry(rollout.clone()).or_default();
+                match result {
+                    PhaseResult::HeldBack => {}
+                    // Its first order: it never stood where the coordinator believed.
+                    PhaseResult::Refused if !seen.moved.contains(host) => {
+                        seen.origins.insert(host.clone(), standing.clone());
+                    }
+                    _ => drop(seen.moved.insert(host.clone())),
+                }
             }
             Record::HostSettled {
                 rollout,

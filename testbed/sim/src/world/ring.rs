@@ -48,6 +48,7 @@ impl World {
     /// It is down, and comes again.
     pub(crate) fn center_goes(&mut self) {
         self.center.process = None;
+        self.net.orphan_all();
         for link in self.net_links() {
             self.breaks(link, 2000);
         }
@@ -61,7 +62,7 @@ impl World {
 
     /// An agent's word is here.
     pub(crate) fn heard(&mut self, link: u64, word: Word) -> Held {
-        let Some(held) = self.net.get_mut(link) else {
+        let Some(held) = self.net.get_mut(link).filter(|held| !held.orphaned) else {
             return Ok(());
         };
         if held.broken {
