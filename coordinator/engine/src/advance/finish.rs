@@ -143,7 +143,7 @@ pub(super) fn forget(turn: &mut Turn<'_>) {
             .values()
             .filter(|rollout| rollout.status.is_over());
         let Some(oldest) = ended
-            .min_by_key(|rollout| rollout.number)
+            .min_by_key(|rollout| (rollout.ended, rollout.number))
             .map(|rollout| rollout.id.clone())
         else {
             return;

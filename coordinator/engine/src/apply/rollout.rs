@@ -57,7 +57,8 @@ pub(super) fn apply(engine: &mut Engine, now: Time, record: &Record) {
     }
     account(engine, id, now);
     match record {
-        Record::PhaseEnded { .. } | Record::RolloutEnded { .. } => engine.touch_all(),
+        // A host that its rollout is done with, and on which nothing is, is no longer out of service: another may leave.
+        Record::PhaseEnded { .. } | Record::HostSettled { .. } | Record::RolloutEnded { .. } => engine.touch_all(),
         _ => drop(engine.dirty.insert(number)),
     }
     if let Record::RolloutEnded { .. } = record {

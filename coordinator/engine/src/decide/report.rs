@@ -108,7 +108,10 @@ fn late(engine: &Engine, rollout: &Rollout, run: &Run, report: &Report) -> Vec<R
     let (Some(session), false) = (host.session, believed.is_some_and(is_same)) else {
         return Vec::new();
     };
-    if believed != run.stands.as_ref() {
+    // Its agent may have attached since, while the phase still ran: it said then where the host stood, without our error, or
+    // nothing, where nothing stood yet.
+    let place = |standing: &Standing| (standing.state.clone(), standing.release.clone());
+    if believed.is_some() && believed.map(place) != run.stands.as_ref().map(place) {
         return Vec::new();
     }
     let mut standings = host.standings.clone();
@@ -237,11 +240,11 @@ fn standing(rollout: &Rollout, current: &Current, report: &Report) -> Standing {
     let machine = &rollout.playbook.machine;
     let mut standing = report.standing.clone().unwrap_or_else(|| current.from.clone());
     let read_only = machine.phase(&current.phase).is_some_and(|phase| phase.read_only);
-    let never_ran = report.result == PhaseResult::Refused && standing.state == current.from.state;
-    standing.traffic = match serving(machine, &standing.state) {
-        _ if never_ran => current.from.traffic,
-        Serving::Full if !read_only => Serving::Out,
-        traffic @ (Serving::Full | Serving::Out | Serving::Absent) => traffic,
+    standing.traffic = match (report.result, serving(machine, &standing.state)) {
+        (PhaseResult::Refused, _) if standing.state == current.from.state => current.from.traffic,
+        (PhaseResult::Refused, _) => traffic_by(rollout, &standing),
+        (_, Serving::Full) if !read_only => Serving::Out,
+        (_, traffic) => traffic,
     };
     standing.error = Some(format!("{}: {}", current.phase, what(report)));
     standing

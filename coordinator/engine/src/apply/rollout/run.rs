@@ -173,9 +173,20 @@ fn ended(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: 
         PhaseResult::Done | PhaseResult::AlreadyDone => done(run, &current),
         PhaseResult::HeldBack => held_back(run, record, *again),
         PhaseResult::Failed | PhaseResult::TimedOut | PhaseResult::Refused | PhaseResult::Lost => {
-            let ran = current.note.is_none() && *result != PhaseResult::Refused;
+            let ran = match result {
+                // What is called lost may be carried out yet, and where it only takes a state down it leads there all the same.
+                PhaseResult::Lost => current.note != Some(Note::Asks),
+                PhaseResult::Refused => false,
+                _ => current.note.is_none(),
+            };
             if current.direction == Direction::Forward && ran && !read_only {
                 begun(run, &current);
+            }
+            // Nothing was begun here yet, and it never stood where it was believed to stand: it goes back to where it does.
+            if let Some(touch) = run.touched.as_mut().filter(|_| run.steps.is_empty())
+                && *result == PhaseResult::Refused
+            {
+                touch.origin = standing.clone();
             }
             run.held_back = None;
             failed(run, now, record, *again);
