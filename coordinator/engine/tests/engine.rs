@@ -1,6 +1,8 @@
 //! The engine from the outside: scripts with golden answers, chance with invariants, and properties over made-up fleets.
 //! Nothing here reaches inside.
 
+#[path = "engine/beside.rs"]
+mod beside;
 #[path = "engine/canary.rs"]
 mod canary;
 #[path = "engine/capacity.rs"]

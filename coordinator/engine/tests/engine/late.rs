@@ -2,7 +2,7 @@
 
 use echelon_engine::{
     Event,
-    command::{Command, What},
+    command::{Command, Verb, What},
     effect::Order,
     event::{PhaseResult, Report},
     host::Serving,
@@ -89,6 +89,59 @@ fn it_is_believed_though_another_apps_phase_runs_on_the_host_by_now() {
         "that goes on"
     );
     world.obey();
+    world.check_replay();
+}
+
+/// Seeds 18905 and 24850 at 8 hosts.
+#[test]
+fn it_is_believed_though_the_agent_has_attached_since_and_knew_nothing_of_it_yet() {
+    let (mut world, order) = lost();
+    world.detach("a1");
+    world.attach("a1");
+    world.report(&order, PhaseResult::Done, Some(0));
+    assert_eq!(stands(&world), ("installed".to_owned(), Some("1.0".to_owned())));
+    world.check_replay();
+}
+
+/// Seed 2681 at 8 hosts: of a phase that was called lost nobody heard again.
+#[test]
+fn a_host_that_refuses_its_first_order_goes_back_to_where_it_stood_in_truth() {
+    let (mut world, order) = lost();
+    world.ledgers.insert(
+        order.fence.host.clone(),
+        [(order.app.clone(), order.after.clone())].into(),
+    );
+    world.release("1.1");
+    let abort = world.act(Verb::Abort, "r1");
+    world.command("alice", Command::Act(abort)).unwrap();
+    let start = world.start("1.1", "holding");
+    world.command("alice", Command::StartRollout(start)).unwrap();
+    let next = world.orders().first().cloned().unwrap();
+    assert_eq!((next.fence.rollout.as_str(), next.from.as_str()), ("r2", "absent"));
+    let refused = Report {
+        fence: next.fence.clone(),
+        result: PhaseResult::Refused,
+        exit_code: None,
+        signal: None,
+        message: "web stands in state installed on this host".into(),
+        tail: String::new(),
+        leftovers: Vec::new(),
+        standing: Some(order.after.clone()),
+    };
+    world.event(Event::HostReported(refused)).unwrap();
+    let rollout = &world.engine.state().rollouts[&next.fence.rollout];
+    let origin = &rollout
+        .runs
+        .get(&next.fence.host)
+        .unwrap()
+        .touched
+        .as_ref()
+        .unwrap()
+        .origin;
+    assert_eq!(
+        (&origin.state, &origin.release),
+        (&order.after.state, &order.after.release)
+    );
     world.check_replay();
 }
 

@@ -176,8 +176,10 @@ fn ended(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: 
             let ran = match result {
                 // What is called lost may be carried out yet, and where it only takes a state down it leads there all the same.
                 PhaseResult::Lost => current.note != Some(Note::Asks),
-                PhaseResult::Refused => false,
-                _ => current.note.is_none(),
+                PhaseResult::Refused | PhaseResult::HeldBack => false,
+                PhaseResult::Done | PhaseResult::AlreadyDone | PhaseResult::Failed | PhaseResult::TimedOut => {
+                    current.note.is_none()
+                }
             };
             if current.direction == Direction::Forward && ran && !read_only {
                 begun(run, &current);
