@@ -513,13 +513,17 @@ impl Machine {
         self.prune();
     }
 
-    /// Of acknowledged attempts, only the last of each rollout says anything; of those, the newest are kept.
+    /// Of acknowledged attempts, only the last of each rollout says anything; of those, the newest are kept. One that is not
+    /// saved yet may come to nothing, and says nothing.
     fn prune(&mut self) {
         let attempts = &self.ledger.attempts;
+        let is_saved = |fence: &Fence| self.held.iter().all(|work| work.order.fence != *fence);
         let spent = |at: usize| {
             let (this, acked) = (&attempts[at], is_acknowledged(&attempts[at]));
-            let newer =
-                |other: &Attempt| other.fence.rollout == this.fence.rollout && other.fence.attempt > this.fence.attempt;
+            let newer = |other: &Attempt| {
+                let (this, other) = (&this.fence, &other.fence);
+                other.rollout == this.rollout && other.attempt > this.attempt && is_saved(other)
+            };
             acked && attempts.iter().any(newer)
         };
         let mut keep: Vec<bool> = (0..attempts.len()).map(|at| !spent(at)).collect();

@@ -274,6 +274,21 @@ fn a_full_disk_refuses_what_would_begin_and_keeps_what_ended_until_there_is_room
     );
 }
 
+/// Seed 29845 of the core simulation at 8 hosts: an old order was carried out a second time.
+#[test]
+fn an_attempt_that_found_no_room_does_not_make_the_one_before_forgotten() {
+    let mut machine = machine();
+    give(&mut machine, ordered(order("r1", 1)));
+    let (_, reports) = give(&mut machine, ended("r1", 1, Outcome::failed("no")));
+    give(&mut machine, Input::Acked(reports[0].sequence));
+    machine.on(ordered(order("r1", 2)), NOW);
+    machine.not_saved("no space left", NOW);
+    assert_eq!(only(&done(&mut machine).1).0, PhaseResult::Refused);
+    let (started, reports) = give(&mut machine, ordered(order("r1", 1)));
+    assert!(started.is_empty(), "it was run");
+    assert_eq!(only(&reports).0, PhaseResult::Failed, "its end is told again");
+}
+
 fn give_unsaved(machine: &mut Machine, input: Input) {
     machine.on(input, NOW);
     assert!(machine.is_unsaved());
