@@ -37,6 +37,7 @@ use std::{
     time::Duration,
 };
 
+use echelon_failpoint as failpoint;
 use echelon_proto::{Digest, Span};
 use sha2::{Digest as _, Sha256};
 
@@ -392,10 +393,15 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(0o755).open(&fresh)?;
         io::copy(&mut File::open(from)?, &mut file)?;
+        failpoint::pass("version", "written");
         file.sync_all()?;
+        failpoint::pass("version", "synced");
         fs::rename(&fresh, to)?;
+        failpoint::pass("version", "renamed");
         sync_folder(folder)?;
-        folder.parent().map_or(Ok(()), sync_folder)
+        folder.parent().map_or(Ok(()), sync_folder)?;
+        failpoint::pass("version", "kept");
+        Ok(())
     };
     put().map_err(|source| {
         // On a full disk half a binary would only take room from others.

@@ -73,7 +73,13 @@ impl Sandbox {
 
     /// Runs one command of the agent to its end.
     pub(crate) async fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with(arguments, &[]).await
+    }
+
+    /// With these variables, too.
+    pub(crate) async fn command_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Output {
         let mut command = self.agent(arguments);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap()

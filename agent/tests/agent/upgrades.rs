@@ -2,8 +2,9 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
     path::{Path, PathBuf},
+    process::Output,
 };
 
 use echelon_proto::wire::link::PhaseResult;
@@ -57,13 +58,34 @@ impl Host {
 
     /// What a step says, and whether it was done.
     async fn step(&self, words: &str) -> (bool, String) {
+        let output = self.output(words, &[]).await;
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    }
+
+    async fn output(&self, words: &str, variables: &[(&str, String)]) -> Output {
         let mut arguments = vec!["upgrade"];
         arguments.extend(words.split(' '));
         let from = self.sandbox.path("new").display().to_string();
         arguments.extend(["--from", &from]);
-        let output = self.sandbox.command(&arguments).await;
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(said).unwrap())
+        self.sandbox.command_with(&arguments, variables).await
+    }
+
+    /// Killed where it comes by this place, if it does, and tried again as a phase is. Gives whether it was killed.
+    async fn does_though_killed(&self, words: &str, place: &str) -> bool {
+        let tickets = self.sandbox.path("tickets");
+        let _ = fs::remove_dir_all(&tickets);
+        fs::create_dir(&tickets).unwrap();
+        fs::write(tickets.join("1"), "").unwrap();
+        let variables = [
+            ("ECHELON_FAILPOINT", place.to_owned()),
+            ("ECHELON_FAILPOINT_TICKETS", tickets.display().to_string()),
+        ];
+        let output = self.output(words, &variables).await;
+        let is_killed = output.status.signal().is_some();
+        assert!(is_killed || output.status.success(), "{words} at {place}: {output:?}");
+        self.does(words).await;
+        is_killed
     }
 
     async fn does(&self, words: &str) {
@@ -135,6 +157,35 @@ async fn a_new_agent_runs_on_trial_stays_when_it_is_reached_and_gives_way_when_t
         is_done && said.contains("does not run") && host.restarts() == 2,
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_killed_wherever_it_writes_is_done_by_its_next_try() {
+    for (what, ways) in [
+        ("version", &["written", "synced", "renamed", "kept"][..]),
+        ("upgrade.json", &["begun", "written", "synced", "renamed", "kept"]),
+    ] {
+        for how in ways {
+            let place = format!("{what}:{how}");
+            let mut host = Host::new().await;
+            host.newer();
+            let mut killed = usize::from(host.does_though_killed("stage", &place).await);
+            killed += usize::from(host.does_though_killed("switch --within 10m", &place).await);
+            host.restart();
+            host.is_reached(1).await;
+            host.does("probe").await;
+            killed += usize::from(host.does_though_killed("commit", &place).await);
+            host.restart();
+            host.is_reached(2).await;
+            let versions = host.sandbox.path("state/versions").canonicalize().unwrap();
+            assert!(host.runs().starts_with(&versions), "{place}: {:?}", host.runs());
+            killed += usize::from(host.does_though_killed("return", &place).await);
+            host.restart();
+            host.is_reached(3).await;
+            assert_eq!(host.runs(), Path::new(AGENT).canonicalize().unwrap(), "{place}");
+            assert!(killed > 0, "nobody comes by {place}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
