@@ -184,9 +184,11 @@ fn ended(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: 
             if current.direction == Direction::Forward && ran && !read_only {
                 begun(run, &current);
             }
-            // Nothing was begun here yet, and it never stood where it was believed to stand: it goes back to where it does.
+            // Nothing was begun here yet, and it never stood where it was believed to stand: it goes back to where it does. On
+            // the way back nothing is left of what was begun either, and where it came from stays.
             if let Some(touch) = run.touched.as_mut().filter(|_| run.steps.is_empty())
                 && *result == PhaseResult::Refused
+                && current.direction == Direction::Forward
             {
                 touch.origin = standing.clone();
             }
