@@ -2,7 +2,7 @@
 
 use echelon_playbooks::model::{Operation, Phase, ReleaseGoal, Unreachable};
 use echelon_proto::{
-    HostId, PhaseName, RolloutId,
+    HostId, PhaseName, ReleaseName, RolloutId,
     planted::{self, Plant},
 };
 
@@ -46,8 +46,11 @@ pub(super) fn next(turn: &Turn<'_>, id: &RolloutId, host: &HostId, account: &mut
 fn begin(traveller: Traveller<'_>, operation: &Operation, phase: &Phase, account: &mut Account<'_>) -> Option<Record> {
     let release = match operation.release {
         ReleaseGoal::Target => Some(traveller.rollout.release.clone()),
-        ReleaseGoal::Same => traveller.standing.release.clone(),
+        ReleaseGoal::Same => kept(&traveller),
     };
+    if phase.sets_release && release.is_none() {
+        return Some(without_release(&traveller));
+    }
     let machine = &traveller.rollout.playbook.machine;
     let after = standing_after(machine, phase, &traveller.standing, release.as_ref());
     let is_for = match traveller.is_for(phase) {
@@ -66,6 +69,25 @@ fn begin(traveller: Traveller<'_>, operation: &Operation, phase: &Phase, account
         note: traveller.note(phase, is_for, guarded),
     };
     Some(traveller.start(stride, guarded))
+}
+
+/// The release that an operation keeps: the one there is, or was, where the host has been emptied on the way.
+fn kept(traveller: &Traveller<'_>) -> Option<ReleaseName> {
+    let origin = traveller.run.touched.as_ref().map(|touch| &touch.origin);
+    let there = traveller.standing.release.as_ref();
+    there.or_else(|| origin?.release.as_ref()).cloned()
+}
+
+/// The operation keeps the release that a host has, and this one has none: since its plan was made it was emptied. A plan
+/// made now would leave it out.
+fn without_release(traveller: &Traveller<'_>) -> Record {
+    let operation = &traveller.rollout.plan.body.operation;
+    let why = format!("no release is installed there, and {operation} keeps the one that is");
+    let settled = match traveller.run.touched {
+        None => Settled::Skipped,
+        Some(_) => Settled::Failed,
+    };
+    traveller.settle(settled, why)
 }
 
 /// What becomes of a host that has been out of reach for too long; `None`: it is waited for.
