@@ -18,11 +18,11 @@
 
 use std::collections::BTreeSet;
 
-use echelon_proto::{App, Datacenter, HostId, ReleaseName, StateName};
+use echelon_proto::{App, Datacenter, HostId};
 
 use crate::{
     desired::{Wish, Wishes},
-    host::{Host, Serving, Standing, Unwell},
+    host::{self, Host, Serving, Standing, Unwell},
     state::State,
 };
 
@@ -200,10 +200,10 @@ fn judge(
         );
     };
     if wish.goal.is_absence() {
-        let why = format!("stands {}, but {} removed it", place_of(live), wish.goal.rollout);
+        let why = format!("stands {}, but {} removed it", live.place(), wish.goal.rollout);
         return (Verdict::WrongState, why);
     }
-    let why = || format!("stands {} and should {}", place_of(live), place(wish));
+    let why = || format!("stands {} and should {}", live.place(), place(wish));
     if wish.release.is_some() && live.release != wish.release {
         (Verdict::WrongRelease, why())
     } else if live.state != wish.state {
@@ -215,16 +215,5 @@ fn judge(
 
 /// `in serving on 1.1`
 pub(crate) fn place(wish: &Wish) -> String {
-    words(&wish.state, wish.release.as_ref())
-}
-
-fn place_of(standing: &Standing) -> String {
-    words(&standing.state, standing.release.as_ref())
-}
-
-fn words(state: &StateName, release: Option<&ReleaseName>) -> String {
-    match release {
-        Some(release) => format!("in {state} on {release}"),
-        None => format!("in {state}"),
-    }
+    host::place(&wish.state, wish.release.as_ref())
 }

@@ -114,10 +114,24 @@ impl Standing {
         }
     }
 
+    /// `in serving on 1.1`
+    #[must_use]
+    pub fn place(&self) -> String {
+        place(&self.state, self.release.as_ref())
+    }
+
     /// Whether a phase from `from` to here passes through anything but full service.
     #[must_use]
     pub fn leaves_service(&self, from: &Self) -> bool {
         self.traffic != Serving::Full || from.traffic != Serving::Full
+    }
+}
+
+/// The same of a state and a release.
+pub(crate) fn place(state: &StateName, release: Option<&ReleaseName>) -> String {
+    match release {
+        Some(release) => format!("in {state} on {release}"),
+        None => format!("in {state}"),
     }
 }
 

@@ -6,9 +6,11 @@
 //! there, and the host goes on by the fewest phases to where it stood before, checks and all. A host that had arrived
 //! returns by an operation: `rollback` where the playbook has one, else the rollout's own if that sets a release, to the
 //! release it had before, through the states that the operation passes. Otherwise (it was parked, removed, restarted, or
-//! had no release) it returns by the fewest phases to the state it had before; if none lead there it unwinds too. A host that is out of service on purpose always unwinds: an operation would
-//! put it into service. A phase that was passed over ran nothing, so nothing runs to take it back: the host's agent only
-//! takes down where it stands again. Hosts never touched are left alone.
+//! had no release) it returns by the fewest phases to the state it had before; if none lead there it unwinds too. A host
+//! that is out of service on purpose always unwinds: an operation would put it into service. One that stood on no release,
+//! though not in the initial state, unwinds as far as that takes the release away, for no operation does. A phase that was
+//! passed over ran nothing, so nothing runs to take it back: the host's agent only takes down where it stands again. Hosts
+//! never touched are left alone.
 
 use echelon_playbooks::model::{Machine, Operation, Phase, ReleaseGoal, Traffic};
 use echelon_proto::{OperationName, PhaseName, ReleaseName, StateName};
@@ -117,6 +119,10 @@ fn onward(rollout: &Rollout, run: &Run, standing: &Standing) -> Option<Move> {
 
 fn by_path(rollout: &Rollout, origin: &Standing, standing: &Standing, goal: &Operation) -> Option<Move> {
     let machine = &rollout.playbook.machine;
+    // Only where nothing is installed no release is left: to stand without one elsewhere, what set it is undone.
+    if origin.release.is_none() && standing.release.is_some() && origin.state != machine.initial {
+        return None;
+    }
     let on_target = goal.release == ReleaseGoal::Same || standing.release == origin.release;
     let path = machine.path(&standing.state, on_target, goal)?;
     let Some(name) = path.first() else {
@@ -137,7 +143,13 @@ fn by_path(rollout: &Rollout, origin: &Standing, standing: &Standing, goal: &Ope
 fn by_undo(rollout: &Rollout, run: &Run, standing: &Standing) -> Move {
     let machine = &rollout.playbook.machine;
     let Some(step) = run.steps.last() else {
-        return Move::Arrived;
+        let origin = run.touched.as_ref().map(|touch| touch.origin.place());
+        return match origin {
+            Some(origin) if origin != standing.place() => {
+                Move::Stuck(format!("no phase leads back to where it stood, {origin}"))
+            }
+            Some(_) | None => Move::Arrived,
+        };
     };
     let Some(phase) = machine.phase(&step.phase) else {
         return Move::Stuck(format!("the playbook has no phase {}", step.phase));
