@@ -86,19 +86,16 @@ pub(crate) fn decide(engine: &Engine, now: Time, report: &Report) -> Vec<Record>
     records
 }
 
-/// The end of the newest attempt is heard after all, when it was called lost and nobody has done anything to the host since.
+/// The end of an attempt is heard after all, when it was called lost and nobody has done anything to the host since.
 /// For the rollout it comes too late; but where the host stands is believed of it, as if it had said so when it attached.
 fn late(engine: &Engine, rollout: &Rollout, run: &Run, report: &Report) -> Vec<Record> {
     let fence = &report.fence;
-    let was_lost = run
-        .failure
-        .as_ref()
-        .is_some_and(|failure| failure.result == PhaseResult::Lost && failure.attempt == fence.attempt);
+    let was_lost = run.unheard.contains(&fence.attempt);
     let state = engine.state();
     // What runs there for another app says nothing of this one.
     let known = state.hosts.get(&fence.host);
     let known = known.filter(|host| !state.is_worked_on(host, &rollout.app));
-    let (true, Some(host), Some(said)) = (was_lost && run.attempts == fence.attempt, known, &report.standing) else {
+    let (true, Some(host), Some(said)) = (was_lost, known, &report.standing) else {
         return Vec::new();
     };
     let believed = host.standings.get(&rollout.app);

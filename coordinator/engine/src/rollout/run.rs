@@ -41,6 +41,9 @@ pub struct Run {
     pub text: String,
     /// Its newest failure.
     pub failure: Option<Failure>,
+    /// Attempts that were called lost since one was last heard to have run, oldest first.
+    #[serde(default)]
+    pub unheard: Vec<u32>,
     /// It is out of service on purpose and is not put back: as in the plan.
     #[serde(default)]
     pub stays_out: bool,

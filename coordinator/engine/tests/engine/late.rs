@@ -69,6 +69,20 @@ fn a_first_installation_that_failed_takes_nothing_from_its_host_when_the_agent_t
     }
 }
 
+/// Seeds 48517 and 68387 at 8 hosts: twice the clock was put forward, and the host was never asked again.
+#[test]
+fn it_is_believed_though_the_attempt_after_it_was_called_lost_too() {
+    let (mut world, order) = lost();
+    let retry = world.act(Verb::Retry, "r1");
+    world.command("alice", Command::Act(retry)).unwrap();
+    let next = world.orders().first().cloned().unwrap();
+    assert_eq!((next.fence.phase.as_str(), next.fence.attempt), ("install", 2));
+    world.pass(Span::secs(300));
+    world.report(&order, PhaseResult::Done, Some(0));
+    assert_eq!(stands(&world), ("installed".to_owned(), Some("1.0".to_owned())));
+    world.check_replay();
+}
+
 /// Seed 60 at 8 hosts: the coordinator never asked again, for nothing of this app was owed.
 #[test]
 fn it_is_believed_though_another_apps_phase_runs_on_the_host_by_now() {

@@ -170,6 +170,14 @@ fn ended(engine: &mut Engine, now: Time, id: &RolloutId, host: &HostId, record: 
     }
     run.stands = Some(standing.clone());
     match result {
+        PhaseResult::Lost => run.unheard.push(current.attempt),
+        // Nothing was run, and what was called lost may run yet.
+        PhaseResult::HeldBack | PhaseResult::Refused => {}
+        PhaseResult::Done | PhaseResult::AlreadyDone | PhaseResult::Failed | PhaseResult::TimedOut => {
+            run.unheard.clear();
+        }
+    }
+    match result {
         PhaseResult::Done | PhaseResult::AlreadyDone => done(run, &current),
         PhaseResult::HeldBack => held_back(run, record, *again),
         PhaseResult::Failed | PhaseResult::TimedOut | PhaseResult::Refused | PhaseResult::Lost => {
