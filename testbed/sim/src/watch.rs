@@ -35,6 +35,9 @@ const SMALL_FLEET: usize = 200;
 /// Beyond it, of one in so many.
 const SAMPLE: u64 = 16;
 
+/// The state of every playbook here in which nothing is installed.
+const ABSENT: &str = "absent";
+
 /// Turns between two whole comparisons, and one more for each two hosts.
 const COMPARE_EVERY: u64 = 10;
 
@@ -258,9 +261,13 @@ impl Watch {
         let known = self.state().hosts.get(host);
         for standing in ledger.apps.values() {
             let believed = known.and_then(|known| known.standings.get(&standing.app));
-            let same = believed.is_some_and(|believed| {
-                Some(&believed.state) == standing.state.as_ref() && believed.release == standing.release
-            });
+            let same = match believed {
+                Some(believed) => {
+                    Some(&believed.state) == standing.state.as_ref() && believed.release == standing.release
+                }
+                // All that a rollout left of an installation that failed, and the rollout is forgotten.
+                None => standing.state.as_ref().is_none_or(|state| state.as_str() == ABSENT),
+            };
             must(same || standing.state.is_none(), "7 once", || {
                 format!("{host} says of itself {standing:?}, the coordinator believes {believed:?}")
             })?;
