@@ -98,6 +98,14 @@ impl Center {
         }
     }
 
+    /// Nothing of the journal is let go.
+    pub(crate) fn keep_all(&mut self) {
+        self.retention = Retention {
+            snapshot_every: u64::MAX,
+            history: u64::MAX,
+        };
+    }
+
     /// Opens the journal and begins a term.
     pub(crate) fn start(&mut self, now: Time, wall: Time) -> Result<(), journal::Error> {
         let journal = Journal::on(Box::new(MemoryStore::on(&self.disk)));

@@ -14,6 +14,8 @@ pub enum Fault {
     JournalWriteFails,
     /// It comes back with other settings, as after an upgrade.
     CoordinatorUpgrade,
+    /// The whole ring was left by an older version, in the middle of rollouts.
+    OlderRing,
     /// An agent dies; the programs it began run on.
     AgentCrash,
     /// An agent dies between the save of its ledger and what follows from it.
@@ -68,11 +70,12 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::CoordinatorCrash,
         Self::CoordinatorPowerCut,
         Self::JournalWriteFails,
         Self::CoordinatorUpgrade,
+        Self::OlderRing,
         Self::AgentCrash,
         Self::AgentCrashAtSave,
         Self::HostReboot,
@@ -108,6 +111,7 @@ impl Fault {
             Self::CoordinatorPowerCut => "coordinator_power_cut",
             Self::JournalWriteFails => "journal_write_fails",
             Self::CoordinatorUpgrade => "coordinator_upgrade",
+            Self::OlderRing => "older_ring",
             Self::AgentCrash => "agent_crash",
             Self::AgentCrashAtSave => "agent_crash_at_save",
             Self::HostReboot => "host_reboot",

@@ -73,7 +73,10 @@ impl World {
             0
         };
         for host in 0..self.hosts.len() {
-            if host < self.hosts.len() - late {
+            if self.hosts[host].joined {
+                let after = self.span(5, 60_000);
+                self.foresee(after, Happening::AgentStarts { host });
+            } else if host < self.hosts.len() - late {
                 self.joins(host)?;
             } else {
                 let after = self.span(60_000, 600_000);

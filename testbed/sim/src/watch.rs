@@ -26,6 +26,7 @@ use echelon_proto::{Fence, HostId, Time};
 
 use crate::{
     center::Process,
+    older::Older,
     reach,
     story::{Held, Story, must},
 };
@@ -54,6 +55,8 @@ pub struct Watch {
     memory: memory::Memory,
     turns: u64,
     records: u64,
+    /// Entries up to this one were written before it looked.
+    unseen: u64,
 }
 
 impl Default for Watch {
@@ -67,11 +70,26 @@ impl Default for Watch {
             memory: memory::Memory::default(),
             turns: 0,
             records: 0,
+            unseen: 0,
         }
     }
 }
 
 impl Watch {
+    /// The ring has a past: what ended there, and how, must be believed.
+    pub(crate) fn comes_late(&mut self, older: &Older) {
+        self.unseen = older.last();
+        let attempts = older.ledgers.values().flat_map(|ledger| &ledger.attempts);
+        for attempt in attempts {
+            match &attempt.progress {
+                Progress::Running(_) => self.memory.begins(&attempt.fence),
+                Progress::Ended(report) | Progress::Acknowledged(report) => {
+                    self.memory.ends(&attempt.fence, report.outcome.result);
+                }
+            }
+        }
+    }
+
     /// Last entry that was taken.
     #[must_use]
     pub fn taken(&self) -> u64 {
@@ -127,6 +145,10 @@ impl Watch {
     }
 
     fn record(&mut self, at: Time, record: &Record, story: &mut Story) -> Held {
+        let is_past = self.taken < self.unseen;
+        if is_past {
+            self.memory.hears(record);
+        }
         let state = self.mirror.state();
         rules::before(state, &self.memory, at, record)?;
         gates::before(state, at, record)?;
@@ -141,9 +163,11 @@ impl Watch {
             capacity::left(self.mirror.state(), rollout, host)?;
         }
         rules::after(self.mirror.state(), &self.memory, record)?;
-        let reached = reach::of(record);
-        story.mark((at, &reached));
-        story.reached.extend(reached);
+        if !is_past {
+            let reached = reach::of(record);
+            story.mark((at, &reached));
+            story.reached.extend(reached);
+        }
         if story.is_told() {
             let line = serde_json::to_string(record).unwrap_or_default();
             let line: String = line.chars().take(400).collect();

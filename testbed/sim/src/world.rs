@@ -19,6 +19,7 @@ use crate::{
     heal,
     host::{Host, Key},
     net::{Net, Word},
+    older::Older,
     people::People,
     story::{Held, Story, Violation},
     trouble::Trouble,
@@ -179,26 +180,55 @@ pub fn run(setup: Setup) -> Ran {
     }
 }
 
+/// How the ring lies on its disks after so many events of this seed, and how many hosts are worked on just then.
+///
+/// # Panics
+/// Something did not hold before.
+#[must_use]
+pub fn leave(seed: u64, events: u64) -> (Older, usize) {
+    let mut world = World::new(Setup {
+        seed,
+        hosts: Older::HOSTS,
+        told: false,
+        until: Some(events),
+    });
+    world.center.keep_all();
+    world.live(Some(events)).expect("a seed in which everything holds");
+    let hosts = world.watch.state().hosts.values();
+    let working = hosts.filter(|host| host.busy.is_some()).count();
+    (Older::on(world.now, &world.center.disk, &world.hosts), working)
+}
+
 impl World {
     fn new(setup: Setup) -> Self {
         let mut chance = Chance::new(setup.seed);
-        let hosts: Vec<_> = (0..setup.hosts).map(|at| host(at, &mut chance)).collect();
+        let mut hosts: Vec<_> = (0..setup.hosts).map(|at| host(at, &mut chance)).collect();
         let config = Config {
             notify: chance.permille(300),
             rollouts_kept: 3,
             ..Config::default()
         };
+        let center = Center::new(config, setup.hosts);
+        let (mut watch, mut story) = (Watch::default(), Story::new(setup.told));
+        let older = Older::of(setup.seed, setup.hosts);
+        let now = older.as_ref().map_or(BEGIN, |older| older.at);
+        if let Some(older) = &older {
+            story.fault(now, Fault::OlderRing, older.last());
+            older.write(&center.disk);
+            older.furnish(&mut hosts);
+            watch.comes_late(older);
+        }
         Self {
-            now: BEGIN,
+            now,
             agenda: BTreeMap::new(),
             foreseen: 0,
-            center: Center::new(config, setup.hosts),
+            center,
             net: Net::default(),
             cut: [false; DATACENTERS.len()],
             people: People::default(),
             trouble: Trouble::draw(&mut chance, setup.hosts),
-            watch: Watch::default(),
-            story: Story::new(setup.told),
+            watch,
+            story,
             hosts,
             chance,
         }

@@ -63,6 +63,21 @@ impl Memory {
         seen.said.insert((fence.host.clone(), fence.attempt), result);
     }
 
+    /// A record was written before anybody looked: how a program ended is what it says.
+    pub(super) fn hears(&mut self, record: &Record) {
+        if let Record::PhaseEnded {
+            rollout,
+            host,
+            attempt,
+            result,
+            ..
+        } = record
+        {
+            let seen = self.rollouts.entry(rollout.clone()).or_default();
+            seen.said.insert((host.clone(), *attempt), *result);
+        }
+    }
+
     /// A record is durable.
     pub(super) fn takes(&mut self, record: &Record) {
         match record {

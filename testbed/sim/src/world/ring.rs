@@ -2,7 +2,7 @@
 
 use echelon_coordinator::{
     driver::{Snapshot, Turn},
-    link,
+    journal, link,
 };
 use echelon_engine::{Event, Refusal, Reply, command::Command, effect::Effect};
 use echelon_proto::{HostId, Person, Span, wire::link::agent_message::Body};
@@ -30,7 +30,12 @@ impl World {
             return Ok(());
         }
         let wall = clock::wall(self.now, self.center.off);
-        if self.center.start(self.now, wall).is_err() {
+        if let Err(error) = self.center.start(self.now, wall) {
+            must(
+                matches!(error, journal::Error::Database { .. }),
+                "12 acknowledged",
+                || format!("the coordinator does not start over its journal: {error}"),
+            )?;
             // The disk fails still: whoever keeps it running tries again.
             self.center.disk.fail_after(None);
             self.center_goes();
