@@ -232,10 +232,16 @@ impl World {
         if state.rollouts.values().any(is_beside) {
             return Ok(());
         }
+        // What came to stand on a host for the first time while nobody could reach it has served nobody yet.
+        let is_unheard = |id: &HostId| {
+            let known = state.hosts.get(id);
+            known.is_some_and(|known| !known.is_attached() && known.is_empty())
+        };
         let pools = rollout.plan.lanes.iter().flat_map(|lane| &lane.capacity);
         for pool in pools.filter(|pool| pool.hosts.contains(&leaving.id)) {
             let others = self.hosts.iter().filter(|other| pool.hosts.contains(&other.id));
-            let out: Vec<_> = others.filter(|other| other.is_out()).map(|other| &other.id).collect();
+            let out = others.filter(|other| other.is_out()).map(|other| &other.id);
+            let out: Vec<_> = out.filter(|id| !is_unheard(id)).collect();
             must(out.len() < pool.max_unavailable as usize, "2 capacity", || {
                 let max = pool.max_unavailable;
                 format!(
