@@ -38,10 +38,11 @@ impl Older {
 
     /// In which the seed begins, if it is one of those.
     pub(crate) fn of(seed: u64, hosts: usize) -> Option<Self> {
-        let turn = seed
-            .checked_div(EVERY)
-            .filter(|_| seed.is_multiple_of(EVERY) && hosts >= Self::HOSTS)?;
-        let left = LEFT[usize::try_from(turn).unwrap_or(0) % LEFT.len()];
+        if !seed.is_multiple_of(EVERY) || hosts < Self::HOSTS {
+            return None;
+        }
+        let turn = usize::try_from(seed / EVERY).unwrap_or(0);
+        let left = LEFT[turn % LEFT.len()];
         Some(serde_json::from_str(left).expect("a ring that was left can be read by every later version"))
     }
 
