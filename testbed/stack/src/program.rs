@@ -216,7 +216,9 @@ impl World {
     /// order: another's limit may be wider, and let a host out while the order was on its way.
     fn leaves_enough(&self, host: usize, order: &Order) -> Held {
         let leaving = &self.hosts[host];
-        if !stands(order.from_state.as_ref()) || leaving.serves.is_empty() || leaving.is_out() {
+        // What undoes a stop that was never begun starts a host that serves: it goes on serving.
+        let leaves = stands(order.from_state.as_ref()) && !stands(order.after.state.as_ref());
+        if !leaves || leaving.serves.is_empty() || leaving.is_out() {
             return Ok(());
         }
         let state = self.watch.state();
