@@ -237,9 +237,15 @@ impl World {
         if !newest {
             return Ok(());
         }
-        process.live.insert(host.clone(), (session, link));
+        let before = process.live.insert(host.clone(), (session, link));
         let term = process.driver.state().term;
         let owed = process.all_owed(&host);
+        // As `Sessions::enter`: also one that is sound gives way, to a late hello.
+        if let Some((_, before)) = before
+            && self.net.get(before).is_some_and(|held| !held.broken)
+        {
+            self.breaks(before, 2000);
+        }
         self.send(link, Said::Welcome { term });
         for item in owed {
             self.send(link, Said::Item(item));
