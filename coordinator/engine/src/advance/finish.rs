@@ -9,6 +9,7 @@ use crate::{
     outcome::Outcome,
     record::Record,
     rollout::{LaneEnd, LaneStage, Rollout, Settled},
+    state::State,
 };
 
 /// Nothing new starts; when the phases in flight have ended, so has the rollout.
@@ -133,7 +134,7 @@ fn counts(rollout: &Rollout) -> String {
     }
 }
 
-/// Drops the rollouts that ended longest ago.
+/// Drops the rollouts that ended longest ago, and before any of those of which an attempt may be heard yet.
 pub(super) fn forget(turn: &mut Turn<'_>) {
     let kept = turn.engine.config.rollouts_kept;
     while turn.state().rollouts.size() > turn.state().active.len() + kept {
@@ -143,11 +144,24 @@ pub(super) fn forget(turn: &mut Turn<'_>) {
             .values()
             .filter(|rollout| rollout.status.is_over());
         let Some(oldest) = ended
-            .min_by_key(|rollout| (rollout.ended, rollout.number))
+            .min_by_key(|rollout| (is_awaited(turn.state(), rollout), rollout.ended, rollout.number))
             .map(|rollout| rollout.id.clone())
         else {
             return;
         };
         turn.emit(Record::RolloutForgotten { rollout: oldest });
     }
+}
+
+/// An attempt was called lost, and its host has been here all the while. One that has attached since has said where it
+/// stands.
+fn is_awaited(state: &State, rollout: &Rollout) -> bool {
+    rollout.runs.iter().any(|(host, run)| {
+        let lost = run.failure.as_ref().filter(|_| !run.unheard.is_empty());
+        let stayed = |at| {
+            let host = state.hosts.get(host);
+            host.is_some_and(|host| host.is_attached() && host.since <= at)
+        };
+        lost.is_some_and(|failure| stayed(failure.at))
+    })
 }

@@ -7,7 +7,7 @@ use echelon_engine::{
     event::{PhaseResult, Report},
     host::Serving,
 };
-use echelon_proto::Span;
+use echelon_proto::{RolloutId, Span};
 
 use crate::world::{World, name};
 
@@ -78,6 +78,31 @@ fn it_is_believed_though_the_attempt_after_it_was_called_lost_too() {
     let next = world.orders().first().cloned().unwrap();
     assert_eq!((next.fence.phase.as_str(), next.fence.attempt), ("install", 2));
     world.pass(Span::secs(300));
+    world.report(&order, PhaseResult::Done, Some(0));
+    assert_eq!(stands(&world), ("installed".to_owned(), Some("1.0".to_owned())));
+    world.check_replay();
+}
+
+/// Seed 349454 at 8 hosts: the rollout was forgotten meanwhile.
+#[test]
+fn it_is_believed_though_many_rollouts_have_ended_since() {
+    let (mut world, order) = lost();
+    let abort = world.act(Verb::Abort, "r1");
+    world.command("alice", Command::Act(abort)).unwrap();
+    world.host("dc1", "a2");
+    for number in 2..12 {
+        let mut start = world.start("1.0", "holding");
+        if let What::Request(request) = &mut start.what {
+            request.hosts = vec![name("a2")];
+            request.operation = Some(name(if number == 2 { "deploy" } else { "restart" }));
+        }
+        world.command("alice", Command::StartRollout(start)).unwrap();
+        world.obey();
+        world.probe(None, true);
+        world.pass(Span::secs(600));
+    }
+    let known = |world: &World, id| world.engine.state().rollouts.get(&name::<RolloutId>(id)).is_some();
+    assert!(known(&world, "r1") && !known(&world, "r2"));
     world.report(&order, PhaseResult::Done, Some(0));
     assert_eq!(stands(&world), ("installed".to_owned(), Some("1.0".to_owned())));
     world.check_replay();
