@@ -290,7 +290,7 @@ impl Watch {
                     Some(&believed.state) == standing.state.as_ref() && believed.release == standing.release
                 }
                 // All that a rollout left of an installation that failed, and the rollout is forgotten.
-                None => standing.state.as_ref().is_none_or(|state| state.as_str() == ABSENT),
+                None => standing.state.as_ref().is_some_and(|state| state.as_str() == ABSENT),
             };
             must(same || standing.state.is_none(), "7 once", || {
                 format!("{host} says of itself {standing:?}, the coordinator believes {believed:?}")
