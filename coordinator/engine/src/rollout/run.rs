@@ -163,7 +163,7 @@ pub enum Settled {
     Done,
     /// A phase failed for good.
     Failed,
-    /// A person left it out.
+    /// It was left out: by a person, or because the operation keeps a release and it has none.
     Skipped,
     /// It was out of reach, or could not be brought back: somebody owes it a visit.
     Debt,
